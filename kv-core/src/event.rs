@@ -1,0 +1,361 @@
+//! The trace schema: what happened on a node, when, and which input caused it.
+//!
+//! One schema serves the simulator, the live cluster and recordings; log lines, metrics and the page's
+//! explanations are views of it. The core never logs: it emits [`Event`]s, and shells decide. The words
+//! of an event come from its `Display`.
+
+use alloc::string::String;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::RequestError;
+use crate::id::{
+    BootCount, ClusterId, Epoch, EventId, FileId, Incarnation, JobId, LogPosition, MessageId,
+    NodeId, PartitionId, RequestId,
+};
+use crate::settings::Setting;
+use crate::time::{Micros, Now};
+use crate::version::Dot;
+
+/// One thing that happened on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number on this node since it was opened.
+    pub id: EventId,
+    /// When.
+    pub at: Now,
+    /// The input that caused it.
+    pub cause: Cause,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// The input that caused an event or a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// The node was opened.
+    Boot,
+    /// A deadline passed.
+    Timer,
+    /// A message of another node.
+    Message {
+        /// Who sent it.
+        from: NodeId,
+        /// Its number among the sender's messages.
+        id: MessageId,
+    },
+    /// A request of a client, or its withdrawal or credit.
+    Request(RequestId),
+    /// The log became durable up to a position.
+    Synced(LogPosition),
+    /// A link came up or went down.
+    Link(NodeId),
+    /// A job ended.
+    Job(JobId),
+}
+
+/// What a client asked for, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is named after the request it stands for")]
+pub enum Operation {
+    Get,
+    Put,
+    Delete,
+    List,
+    Set,
+    AddPeer,
+    RemoveMember,
+}
+
+/// Why an input was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DropReason {
+    /// It came from another cluster.
+    ForeignCluster,
+    /// Its sender is not a member, or is one with another data folder.
+    NotAMember,
+    /// It was meant for another node.
+    Misdirected,
+    /// Its values make no sense.
+    Nonsense,
+    /// Nothing waits for it any more.
+    Late,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// The node opened its data folder.
+    Opened {
+        /// Which folder.
+        incarnation: Incarnation,
+        /// How often it has been opened.
+        boot: BootCount,
+        /// How many log records were read back.
+        records: u64,
+    },
+    /// The end of the log had been torn by a crash and was cut. Nothing acknowledged was in it.
+    LogCut {
+        /// Where the log ends now.
+        at: LogPosition,
+        /// How many bytes were cut.
+        bytes: u64,
+    },
+    /// A link to another node came up.
+    LinkUp(NodeId),
+    /// A link to another node went down.
+    LinkDown(NodeId),
+    /// A member has not been heard of for too long.
+    Suspected {
+        /// Which.
+        node: NodeId,
+        /// For how long.
+        silent: Micros,
+    },
+    /// A suspected member has been heard of again.
+    Trusted(NodeId),
+    /// This node founded a cluster.
+    Founded(ClusterId),
+    /// This node became a member of another cluster.
+    Joined(ClusterId),
+    /// The cluster has a new layout.
+    LayoutChanged {
+        /// Its epoch.
+        epoch: Epoch,
+        /// How many members it has.
+        members: u64,
+        /// Whether partitions are moving.
+        moving: bool,
+    },
+    /// Objects were handed on to a new owner.
+    HandedOff {
+        /// To whom.
+        to: NodeId,
+        /// How many.
+        objects: u64,
+    },
+    /// Settings changed, here or elsewhere.
+    SettingChanged {
+        /// Which.
+        setting: Setting,
+        /// To what.
+        value: u64,
+        /// On which node.
+        author: NodeId,
+    },
+    /// A client's request arrived.
+    Requested {
+        /// Its number.
+        request: RequestId,
+        /// What it wants.
+        operation: Operation,
+    },
+    /// A client's request was answered.
+    Answered {
+        /// Its number.
+        request: RequestId,
+        /// Why it failed, if it did.
+        error: Option<RequestError>,
+    },
+    /// A replica wrote an object to its log.
+    Stored {
+        /// In which partition.
+        partition: PartitionId,
+        /// The hash of the key.
+        key: u64,
+        /// The newest write in it.
+        dot: Dot,
+    },
+    /// A read found a stale replica and sent it what it missed.
+    Repaired {
+        /// The replica.
+        replica: NodeId,
+        /// The hash of the key.
+        key: u64,
+    },
+    /// Pairs of a version vector were dropped because there were more than the threshold.
+    ClockPruned {
+        /// The hash of the key.
+        key: u64,
+        /// How many.
+        pairs: u64,
+    },
+    /// An input was dropped; nothing changed.
+    Dropped {
+        /// Who sent it.
+        from: NodeId,
+        /// Why.
+        reason: DropReason,
+    },
+    /// The disk is full: writes are refused, reads go on.
+    DiskFull,
+    /// There is room again.
+    DiskFreed,
+    /// A log segment was read through and every checksum held.
+    SegmentVerified {
+        /// Its file.
+        segment: FileId,
+        /// How many records it has.
+        records: u64,
+    },
+    /// A log segment was read through and is damaged. What this node holds in memory is whole; it must
+    /// not be restarted before the others have a copy.
+    SegmentDamaged {
+        /// Its file.
+        segment: FileId,
+        /// Where the damage begins, or nothing if the file could not be read.
+        offset: Option<u64>,
+    },
+    /// The node has stopped for good: its log could not be made durable.
+    Halted {
+        /// The disk's own words.
+        reason: String,
+    },
+}
+
+/// How much attention an event deserves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Severity {
+    /// Every single request and message.
+    Trace,
+    /// Changes of state worth a line in the log.
+    Info,
+    /// Something an operator may want to look into.
+    Warning,
+    /// Something an operator must look into.
+    Error,
+}
+
+impl EventKind {
+    /// How much attention it deserves.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Requested { .. }
+            | Self::Answered { .. }
+            | Self::Stored { .. }
+            | Self::ClockPruned { .. }
+            | Self::SegmentVerified { .. } => Severity::Trace,
+            Self::Opened { .. }
+            | Self::LinkUp(_)
+            | Self::LinkDown(_)
+            | Self::Trusted(_)
+            | Self::Founded(_)
+            | Self::Joined(_)
+            | Self::LayoutChanged { .. }
+            | Self::HandedOff { .. }
+            | Self::SettingChanged { .. }
+            | Self::Repaired { .. }
+            | Self::DiskFreed => Severity::Info,
+            Self::LogCut { .. }
+            | Self::Suspected { .. }
+            | Self::Dropped { .. }
+            | Self::DiskFull => Severity::Warning,
+            Self::SegmentDamaged { .. } | Self::Halted { .. } => Severity::Error,
+        }
+    }
+
+    /// A name for counting events of this kind.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::LogCut { .. } => "log_cut",
+            Self::LinkUp(_) => "link_up",
+            Self::LinkDown(_) => "link_down",
+            Self::Suspected { .. } => "suspected",
+            Self::Trusted(_) => "trusted",
+            Self::Founded(_) => "founded",
+            Self::Joined(_) => "joined",
+            Self::LayoutChanged { .. } => "layout_changed",
+            Self::HandedOff { .. } => "handed_off",
+            Self::SettingChanged { .. } => "setting_changed",
+            Self::Requested { .. } => "requested",
+            Self::Answered { .. } => "answered",
+            Self::Stored { .. } => "stored",
+            Self::Repaired { .. } => "repaired",
+            Self::ClockPruned { .. } => "clock_pruned",
+            Self::Dropped { .. } => "dropped",
+            Self::DiskFull => "disk_full",
+            Self::DiskFreed => "disk_freed",
+            Self::SegmentVerified { .. } => "segment_verified",
+            Self::SegmentDamaged { .. } => "segment_damaged",
+            Self::Halted { .. } => "halted",
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened { incarnation, boot, records } => {
+                write!(f, "opened folder {incarnation}, boot {}, {records} records read back", boot.0)
+            }
+            Self::LogCut { at, bytes } => write!(
+                f,
+                "the log was torn by a crash: {bytes} bytes cut at segment {} offset {}; nothing acknowledged was lost",
+                at.segment.0, at.offset
+            ),
+            Self::LinkUp(node) => write!(f, "link to {node} is up"),
+            Self::LinkDown(node) => write!(f, "link to {node} is down"),
+            Self::Suspected { node, silent } => {
+                write!(f, "{node} is suspected: no heartbeat for {} ms", silent.as_millis())
+            }
+            Self::Trusted(node) => write!(f, "{node} is heard of again"),
+            Self::Founded(cluster) => write!(f, "founded cluster {cluster}"),
+            Self::Joined(cluster) => write!(f, "became a member of cluster {cluster}"),
+            Self::LayoutChanged { epoch, members, moving } => write!(
+                f,
+                "layout of epoch {}: {members} members{}",
+                epoch.0,
+                if *moving { ", partitions are moving" } else { "" }
+            ),
+            Self::HandedOff { to, objects } => write!(f, "handed {objects} objects on to {to}"),
+            Self::SettingChanged { setting, value, author } => {
+                write!(f, "{} is now {value}, set on {author}", setting.spec().name)
+            }
+            Self::Requested { request, operation } => {
+                write!(f, "request {}: {operation:?}", request.0)
+            }
+            Self::Answered { request, error: None } => write!(f, "request {} is done", request.0),
+            Self::Answered { request, error: Some(error) } => {
+                write!(f, "request {} failed: {error}", request.0)
+            }
+            Self::Stored { partition, dot, .. } => {
+                write!(f, "stored write {}:{} in partition {}", dot.actor, dot.counter, partition.0)
+            }
+            Self::Repaired { replica, .. } => write!(f, "sent {replica} a write it had missed"),
+            Self::ClockPruned { pairs, .. } => write!(f, "dropped {pairs} old version pairs"),
+            Self::Dropped { from, reason } => {
+                write!(f, "dropped a message of {from}: {}", reason.words())
+            }
+            Self::DiskFull => f.write_str("the disk is full: writes are refused until there is room"),
+            Self::DiskFreed => f.write_str("the disk has room again: writes are accepted"),
+            Self::SegmentVerified { segment, records } => {
+                write!(f, "log segment {}: all {records} records verified", segment.0)
+            }
+            Self::SegmentDamaged { segment, offset } => match offset {
+                Some(offset) => write!(f, "log segment {} is damaged at offset {offset}", segment.0),
+                None => write!(f, "log segment {} cannot be read", segment.0),
+            },
+            Self::Halted { reason } => {
+                write!(f, "halted, nothing more is acknowledged: {reason}; check the disk, then restart")
+            }
+        }
+    }
+}
+
+impl DropReason {
+    /// What to look into.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ForeignCluster => "it belongs to another cluster",
+            Self::NotAMember => "its sender is not a member of this cluster",
+            Self::Misdirected => "it was meant for another node",
+            Self::Nonsense => "it makes no sense",
+            Self::Late => "nothing waits for it any more",
+        }
+    }
+}

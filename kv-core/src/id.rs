@@ -1,0 +1,87 @@
+//! Newtypes for everything that is counted or named, so that no two of them can be mixed up.
+//!
+//! Three identities of a node stand side by side and none replaces another: [`NodeId`] follows from
+//! the name and outlives a wiped disk, [`Incarnation`] is minted when a data folder is formatted and is
+//! the actor of every dot, [`BootCount`] counts the openings of that folder.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash;
+
+macro_rules! identifiers {
+    ($($(#[$doc:meta])* $name:ident($inner:ty);)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub struct $name(pub $inner);
+    )*};
+}
+
+identifiers! {
+    /// A node by its name: the stable hash of the name, so no one has to hand ids out.
+    NodeId(u64);
+    /// A formatted data folder: random, new after every wipe or restore, the actor of every dot.
+    Incarnation(u64);
+    /// How often a data folder was opened, counted from 1.
+    BootCount(u64);
+    /// A cluster: random, minted by the node that founds it.
+    ClusterId(u64);
+    /// The version of a cluster's layout, counted from 1.
+    Epoch(u64);
+    /// One of the equal parts of the hash space, counted from 0.
+    PartitionId(u16);
+    /// A client request, unique among the open requests of one node.
+    RequestId(u64);
+    /// A message, unique among the messages of one sender since it was opened.
+    MessageId(u64);
+    /// A job, unique among the jobs of one node since it was opened.
+    JobId(u64);
+    /// A file of a node's disk.
+    FileId(u64);
+    /// An event, unique among the events of one node since it was opened.
+    EventId(u64);
+}
+
+impl NodeId {
+    /// The id of the node with this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Self {
+        Self(hash::of(name.as_bytes()))
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A place in the commit log: everything before it has been appended.
+/// Positions of one node only grow.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct LogPosition {
+    /// The file of the segment; later segments have greater ids.
+    pub segment: FileId,
+    /// Bytes from the start of the segment.
+    pub offset: u64,
+}
+
+impl LogPosition {
+    /// Before everything: an output that requires this may leave at once.
+    pub const START: Self = Self { segment: FileId(0), offset: 0 };
+}

@@ -1,0 +1,146 @@
+//! The layout of a cluster: its members, who owns which partition, and a move under way.
+//!
+//! A [`Layout`] is plain data with an epoch. Only the [`crate::cluster`] machine makes new ones; all
+//! others read them. A change of owners is a [`Move`] in two stages, each of which ends when every
+//! member has reported that it knows the epoch and has done its part:
+//!
+//! | stage | writes need a quorum of | reads count | a member reports when |
+//! | --- | --- | --- | --- |
+//! | [`Stage::Copy`] | old and new owners | old owners | it handed on what it had |
+//! | [`Stage::Switch`] | old and new owners | new owners | it knows the epoch |
+//!
+//! Neighbouring epochs always share the owners that reads count, so nodes that are one epoch apart
+//! never miss each other's quorums; a replica refuses messages of an epoch before its own.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::Ring;
+use crate::id::{ClusterId, Epoch, Incarnation, NodeId, PartitionId};
+
+/// One member of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name, chosen by whoever started it, unique in the cluster.
+    pub name: String,
+    /// The data folder that was taken in. Another one under the same name is another member.
+    pub incarnation: Incarnation,
+    /// Where other nodes reach it, as `HOST:PORT`.
+    pub address: String,
+    /// The epoch in which it was taken in.
+    pub since: Epoch,
+}
+
+/// How far a move has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Members hand on what they have to the new owners.
+    Copy,
+    /// The new owners have everything; reads go over to them.
+    Switch,
+}
+
+/// A move of partitions under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The ring before.
+    pub ring: Ring,
+    /// The number of replicas before.
+    pub replicas: u64,
+    /// The [`Layout::ring_epoch`] of that ring.
+    pub ring_epoch: Epoch,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The members that have done their part of this stage.
+    pub done: BTreeSet<NodeId>,
+}
+
+/// Who is in a cluster and who owns what, as of one epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Which cluster it is.
+    pub cluster: ClusterId,
+    /// The version of this layout. Greater replaces smaller.
+    pub epoch: Epoch,
+    /// The member that puts changes in order.
+    pub founder: NodeId,
+    /// All members.
+    pub members: BTreeMap<NodeId, Member>,
+    /// N.
+    pub replicas: u64,
+    /// Who claims which partition.
+    pub ring: Ring,
+    /// The epoch in which this ring began to fill. A member taken in later holds nothing of it yet.
+    pub ring_epoch: Epoch,
+    /// What partitions move away from, until they have arrived.
+    pub moving: Option<Move>,
+}
+
+impl Layout {
+    /// The owners of a partition, first the one that prefers to coordinate its writes.
+    #[must_use]
+    pub fn owners(&self, partition: PartitionId) -> Vec<NodeId> {
+        let mut owners = self.ring.preference_list(partition, self.replicas);
+        owners.retain(|node| self.members.contains_key(node));
+        owners
+    }
+
+    /// The owners a partition moves away from, while it does: those that are still members with the
+    /// folder they had then. Nothing if they are the same as [`Self::owners`].
+    #[must_use]
+    pub fn old_owners(&self, partition: PartitionId) -> Option<Vec<NodeId>> {
+        let moving = self.moving.as_ref()?;
+        let mut old = moving.ring.preference_list(partition, moving.replicas);
+        old.retain(|node| self.holds_since(*node, moving.ring_epoch));
+        let new = self.owners(partition);
+        let same = old.len() == new.len() && old.iter().all(|node| new.contains(node));
+        (!same && !old.is_empty()).then_some(old)
+    }
+
+    /// The nodes whose answers count for a read of a partition.
+    #[must_use]
+    pub fn readers(&self, partition: PartitionId) -> Vec<NodeId> {
+        let copying = self.moving.as_ref().is_some_and(|moving| moving.stage == Stage::Copy);
+        if copying && let Some(old) = self.old_owners(partition) {
+            return old;
+        }
+        let mut readers = self.owners(partition);
+        if !copying {
+            readers.retain(|node| self.holds_since(*node, self.ring_epoch));
+        }
+        readers
+    }
+
+    /// All nodes that a write of a partition goes to, each once.
+    #[must_use]
+    pub fn writers(&self, partition: PartitionId) -> Vec<NodeId> {
+        let mut all = self.owners(partition);
+        for node in self.old_owners(partition).unwrap_or_default() {
+            if !all.contains(&node) {
+                all.push(node);
+            }
+        }
+        all
+    }
+
+    /// Whether a member has been in since the epoch, so that it holds what that ring gave it.
+    fn holds_since(&self, node: NodeId, epoch: Epoch) -> bool {
+        self.members.get(&node).is_some_and(|member| member.since <= epoch)
+    }
+
+    /// Whether this node, with this data folder, is a member.
+    #[must_use]
+    pub fn is_member(&self, node: NodeId, incarnation: Incarnation) -> bool {
+        self.members.get(&node).is_some_and(|member| member.incarnation == incarnation)
+    }
+
+    /// The name of a member, or its id where it is none.
+    #[must_use]
+    pub fn name_of(&self, node: NodeId) -> String {
+        use alloc::string::ToString;
+        self.members.get(&node).map_or_else(|| node.to_string(), |member| member.name.clone())
+    }
+}

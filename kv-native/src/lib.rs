@@ -1,0 +1,1 @@
+//! Sockets, files, HTTP and a command line around kv-core.

@@ -1,0 +1,2 @@
+//! The binary `kv`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! kv-core's simulator for a browser page.
