@@ -1,0 +1,74 @@
+//! Set-up: everything beyond Rust, Node and a C compiler, installed when it is missing.
+//!
+//! | what | why | from |
+//! | --- | --- | --- |
+//! | WASM targets | the page runs the core as WebAssembly | rustup, else built from Debian's sources |
+//! | wasm-pack, wasm-bindgen | build and test the WASM package | crates.io |
+//! | wasm-opt | makes the package small | npm (`binaryen`) |
+//! | Chromium and its driver | run the tests that need a browser | Debian |
+//!
+//! What is built here goes into a per-user cache folder under a name that holds its version, so that
+//! a second clone finds it. Nothing is put on anybody's PATH: `Wasm::command` does that per command.
+
+mod apt;
+mod browser;
+mod cache;
+mod debian_rust;
+mod node;
+mod target;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+pub(crate) use browser::Browser;
+pub(crate) use node::{check as check_node, install as install_packages};
+
+use crate::{shell, workspace};
+
+/// What builds and tests WebAssembly.
+pub(crate) struct Wasm {
+    /// Folders of programs that go before the PATH.
+    folders: Vec<PathBuf>,
+}
+
+impl Wasm {
+    /// Finds or installs the targets and the tools.
+    pub(crate) fn ensure() -> Result<Self> {
+        let mut folders = Vec::new();
+        folders.extend(target::ensure()?);
+        folders.extend(tools::ensure()?);
+        Ok(Self { folders })
+    }
+
+    /// A command in the workspace's root that sees these tools, and builds in WebAssembly's folder.
+    pub(crate) fn command(&self, program: &str) -> Result<Command> {
+        let mut command = shell::command(program, workspace::root());
+        command
+            .env("PATH", shell::path_with(&self.folders)?)
+            .env("CARGO_TARGET_DIR", workspace::wasm_target_folder()?);
+        Ok(command)
+    }
+}
+
+/// `cargo xtask setup`: installs everything and prints how to use it by hand.
+pub(crate) fn run() -> Result<()> {
+    check_node()?;
+    let wasm = Wasm::ensure()?;
+    let browser = Browser::ensure()?;
+    let folders: Vec<_> = wasm
+        .folders
+        .iter()
+        .map(|folder| folder.display().to_string())
+        .collect();
+    println!("\nEverything is there. To use the tools by hand in this shell:\n");
+    println!("    export PATH=\"{}:$PATH\"", folders.join(":"));
+    println!("    wasm-pack build --target web --mode no-install kv-wasm");
+    println!(
+        "    wasm-pack test --headless --chrome --chromedriver {} --mode no-install kv-wasm",
+        browser.driver.display()
+    );
+    Ok(())
+}
