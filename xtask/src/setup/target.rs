@@ -34,7 +34,9 @@ pub(crate) fn ensure() -> Result<Option<PathBuf>> {
         let what = format!("rustup target add {PAGE} {BARE}");
         let done = shell::step(&what, "the page runs the core as WebAssembly", || {
             let mut command = Command::new("rustup");
-            shell::run_within(DOWNLOAD_LIMIT, command.args(["target", "add", PAGE, BARE]))
+            // A failed download is no fault of rustup's that a trace would explain.
+            command.args(["target", "add", PAGE, BARE]).env("RUST_BACKTRACE", "0");
+            shell::run_within(DOWNLOAD_LIMIT, &mut command)
         });
         match done {
             Ok(()) if complete(&sysroot()?) => return Ok(None),

@@ -24,7 +24,7 @@ use Level::{Apart, Ordered};
 const LEVELS: [Level; 7] = [
     Ordered(&["time", "hash", "id", "rng", "error", "codec", "timers"]),
     Ordered(&["settings", "version", "ring", "merkle", "event"]),
-    Ordered(&["disk", "request", "message", "io"]),
+    Ordered(&["disk", "request", "message", "io", "outbox"]),
     Ordered(&["storage"]),
     Apart(&["gossip", "raft", "cluster", "eventual", "causal", "strong"]),
     Ordered(&["node"]),
