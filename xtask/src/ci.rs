@@ -11,28 +11,12 @@ pub(crate) fn run() -> Result<()> {
     })?;
     shell::step("tidy", "the rules no compiler knows", tidy::run)?;
     shell::step("lint", "clippy, with every warning denied", || {
-        let arguments = [
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ];
+        let arguments = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
         shell::run(workspace::cargo().args(arguments))
     })?;
     shell::step("docs", "every link in a comment leads somewhere", || {
-        let arguments = [
-            "doc",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ];
-        shell::run(
-            workspace::cargo()
-                .args(arguments)
-                .env("RUSTDOCFLAGS", "--deny warnings"),
-        )
+        let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+        shell::run(workspace::cargo().args(arguments).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
     test::run()
 }

@@ -32,16 +32,8 @@ const ALLOWED: [&str; 12] = [
 pub(crate) fn check(wasm: &Wasm) -> Result<()> {
     shell::step("no_std", "kv-core needs only core and alloc", || {
         let mut tree = workspace::cargo();
-        tree.args([
-            "tree",
-            "--package",
-            "kv-core",
-            "--edges",
-            "normal,no-proc-macro",
-        ]);
-        compare(&shell::output(
-            tree.args(["--prefix", "none", "--format", "{p}"]),
-        )?)?;
+        tree.args(["tree", "--package", "kv-core", "--edges", "normal,no-proc-macro"]);
+        compare(&shell::output(tree.args(["--prefix", "none", "--format", "{p}"]))?)?;
         let mut cargo = wasm.command("cargo")?;
         shell::run(cargo.args(["build", "--package", "kv-core", "--target", "wasm32v1-none"]))
     })
@@ -78,10 +70,7 @@ mod tests {
 
     fn tree(names: &[&str]) -> String {
         let line = |name: &&str| format!("{name} v1.0.0 (*)\n");
-        format!(
-            "kv-core v0.1.0 (here)\n{}",
-            names.iter().map(line).collect::<String>()
-        )
+        format!("kv-core v0.1.0 (here)\n{}", names.iter().map(line).collect::<String>())
     }
 
     #[test]
@@ -92,12 +81,7 @@ mod tests {
     #[test]
     fn a_new_crate_and_a_gone_one_are_named() {
         let more: Vec<_> = ALLOWED.iter().copied().chain(["tokio"]).collect();
-        assert!(
-            compare(&tree(&more))
-                .unwrap_err()
-                .to_string()
-                .contains("tokio")
-        );
+        assert!(compare(&tree(&more)).unwrap_err().to_string().contains("tokio"));
         let gone = compare(&tree(&ALLOWED[1..])).unwrap_err().to_string();
         assert!(gone.contains(ALLOWED[0]), "{gone}");
     }

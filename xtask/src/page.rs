@@ -18,31 +18,18 @@ pub(crate) enum Profile {
 
 /// Builds the WASM package into `kv-wasm/pkg`.
 pub(crate) fn package(wasm: &Wasm) -> Result<()> {
-    shell::step(
-        "build the WASM package",
-        "the simulator in the page is the core itself",
-        || {
-            let arguments = [
-                "build",
-                "--target",
-                "web",
-                "--mode",
-                "no-install",
-                "kv-wasm",
-            ];
-            shell::run(wasm.command("wasm-pack")?.args(arguments))
-        },
-    )
+    shell::step("build the WASM package", "the simulator in the page is the core itself", || {
+        let arguments = ["build", "--target", "web", "--mode", "no-install", "kv-wasm"];
+        shell::run(wasm.command("wasm-pack")?.args(arguments))
+    })
 }
 
 /// Builds the page into `web/dist` and returns that folder. The WASM package must be there.
 pub(crate) fn page() -> Result<PathBuf> {
     setup::install_packages("web")?;
-    shell::step(
-        "build the page",
-        "static files that any server can serve",
-        || shell::run(workspace::npm("web").args(["run", "build"])),
-    )?;
+    shell::step("build the page", "static files that any server can serve", || {
+        shell::run(workspace::npm("web").args(["run", "build"]))
+    })?;
     Ok(workspace::root().join("web/dist"))
 }
 
@@ -54,11 +41,7 @@ pub(crate) fn kv(profile: Profile) -> Result<PathBuf> {
     };
     shell::step("build kv", "the nodes", || {
         let mut cargo = workspace::cargo();
-        shell::run(
-            cargo
-                .args(["build", "--package", "kv-native", "--bin", "kv"])
-                .args(arguments),
-        )
+        shell::run(cargo.args(["build", "--package", "kv-native", "--bin", "kv"]).args(arguments))
     })?;
     Ok(workspace::target_folder()?.join(folder).join("kv"))
 }

@@ -16,9 +16,6 @@ pub(crate) fn run() -> Result<()> {
     let page = page::page()?;
     let kv = page::kv(Profile::Release)?;
     println!("==> kv play: three nodes and the page, until Ctrl-C");
-    let error = shell::command(&kv, workspace::root())
-        .args(["play", "--page"])
-        .arg(page)
-        .exec();
+    let error = shell::command(&kv, workspace::root()).args(["play", "--page"]).arg(page).exec();
     Err(error).with_context(|| format!("{} cannot be started", kv.display()))
 }

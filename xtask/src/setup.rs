@@ -58,11 +58,7 @@ pub(crate) fn run() -> Result<()> {
     check_node()?;
     let wasm = Wasm::ensure()?;
     let browser = Browser::ensure()?;
-    let folders: Vec<_> = wasm
-        .folders
-        .iter()
-        .map(|folder| folder.display().to_string())
-        .collect();
+    let folders: Vec<_> = wasm.folders.iter().map(|folder| folder.display().to_string()).collect();
     println!("\nEverything is there. To use the tools by hand in this shell:\n");
     println!("    export PATH=\"{}:$PATH\"", folders.join(":"));
     println!("    wasm-pack build --target web --mode no-install kv-wasm");

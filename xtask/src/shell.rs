@@ -44,11 +44,7 @@ pub(crate) fn run_within(limit: Duration, command: &mut Command) -> Result<()> {
     let Some(status) = child.wait_timeout(limit)? else {
         child.kill()?;
         child.wait()?;
-        bail!(
-            "`{}` did not end within {} s",
-            text(command),
-            limit.as_secs()
-        );
+        bail!("`{}` did not end within {} s", text(command), limit.as_secs());
     };
     if !status.success() {
         bail!("`{}` ended with {status}", text(command));
@@ -64,12 +60,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("`{}` cannot be started", text(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`{}` ended with {}: {}",
-            text(command),
-            output.status,
-            said.trim()
-        );
+        bail!("`{}` ended with {}: {}", text(command), output.status, said.trim());
     }
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
@@ -116,21 +107,15 @@ mod tests {
         let error = output(Command::new("sh").args(["-c", "echo no such thing >&2; exit 3"]))
             .unwrap_err()
             .to_string();
-        assert!(
-            error.contains("exit 3") && error.contains("no such thing"),
-            "{error}"
-        );
+        assert!(error.contains("exit 3") && error.contains("no such thing"), "{error}");
     }
 
     #[test]
     fn a_command_that_hangs_is_ended() {
         let limit = Duration::from_millis(50);
-        let error = run_within(
-            limit,
-            Command::new("sh").args(["-c", "exec tail -f /dev/null"]),
-        )
-        .unwrap_err()
-        .to_string();
+        let error = run_within(limit, Command::new("sh").args(["-c", "exec tail -f /dev/null"]))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("did not end within"), "{error}");
     }
 

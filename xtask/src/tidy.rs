@@ -50,10 +50,7 @@ struct Source {
 pub(crate) fn run() -> Result<()> {
     let sources = sources()?;
     let mut findings = crates::check(&workspace::metadata()?)?;
-    findings.extend(words::check(
-        &sources,
-        &words::machine_paths(workspace::root()),
-    ));
+    findings.extend(words::check(&sources, &words::machine_paths(workspace::root())));
     for source in &sources {
         findings.extend(openings::check(source));
         findings.extend(levels::check(source)?);
@@ -80,10 +77,7 @@ fn sources() -> Result<Vec<Source>> {
     for path in list.lines() {
         // Deleted files are still listed; pictures and the like are not text.
         if let Ok(text) = fs::read_to_string(workspace::root().join(path)) {
-            sources.push(Source {
-                path: path.to_owned(),
-                text,
-            });
+            sources.push(Source { path: path.to_owned(), text });
         }
     }
     Ok(sources)
@@ -91,12 +85,7 @@ fn sources() -> Result<Vec<Source>> {
 
 impl Source {
     fn finding(&self, line: usize, rule: &'static str, text: impl Into<String>) -> Finding {
-        Finding {
-            file: self.path.clone(),
-            line,
-            rule,
-            text: text.into(),
-        }
+        Finding { file: self.path.clone(), line, rule, text: text.into() }
     }
 
     fn is_rust(&self) -> bool {
@@ -105,26 +94,17 @@ impl Source {
 
     /// Of the page and of the browser tests.
     fn is_script(&self) -> bool {
-        [".ts", ".svelte", ".js", ".mjs"]
-            .iter()
-            .any(|end| self.path.ends_with(end))
+        [".ts", ".svelte", ".js", ".mjs"].iter().any(|end| self.path.ends_with(end))
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}: {}: {}",
-            self.file, self.line, self.rule, self.text
-        )
+        write!(f, "{}:{}: {}: {}", self.file, self.line, self.rule, self.text)
     }
 }
 
 #[cfg(test)]
 fn source(path: &str, text: &str) -> Source {
-    Source {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    }
+    Source { path: path.to_owned(), text: text.to_owned() }
 }

@@ -11,9 +11,7 @@ use crate::shell;
 
 /// The workspace's root folder.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a folder of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
 /// Cargo, in the workspace's root.
@@ -36,9 +34,8 @@ pub(crate) fn metadata() -> Result<Value> {
 /// Cargo's build folder.
 pub(crate) fn target_folder() -> Result<PathBuf> {
     let metadata = metadata()?;
-    let folder = metadata["target_directory"]
-        .as_str()
-        .context("`cargo metadata` names no build folder")?;
+    let folder =
+        metadata["target_directory"].as_str().context("`cargo metadata` names no build folder")?;
     Ok(PathBuf::from(folder))
 }
 

@@ -27,24 +27,15 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         || format!("run `apt-get update && apt-get install {wanted}` as root, then start again");
     let root = shell::output(Command::new("id").arg("-u"))? == "0";
     if !root && shell::find(&["sudo"]).is_none() {
-        bail!(
-            "Debian packages are missing and neither root nor sudo is at hand; {}",
-            by_hand()
-        );
+        bail!("Debian packages are missing and neither root nor sudo is at hand; {}", by_hand());
     }
     // Lists may be older than the mirror, and name versions it no longer has.
     for arguments in [vec!["update", "-qq"], install_arguments(packages)] {
-        let mut command = if root {
-            Command::new("apt-get")
-        } else {
-            Command::new("sudo")
-        };
+        let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
         if !root {
             command.arg("apt-get");
         }
-        command
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
         if let Err(error) = shell::run_within(LIMIT, &mut command) {
             bail!("{error}; to do it yourself, {}", by_hand());
         }

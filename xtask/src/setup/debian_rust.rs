@@ -38,29 +38,21 @@ pub(crate) fn find() -> Result<Option<PathBuf>> {
 /// Installs Debian's packages and builds the toolchain.
 pub(crate) fn build() -> Result<PathBuf> {
     let why = "a Rust compiler with the sources that the WASM targets are built from";
-    shell::step(&format!("install {}", PACKAGES.join(", ")), why, || {
-        apt::install(&PACKAGES)
-    })?;
+    shell::step(&format!("install {}", PACKAGES.join(", ")), why, || apt::install(&PACKAGES))?;
     let name = name().with_context(|| format!("{} is not installed", PACKAGES[0]))?;
     let toolchain = cache::ensure(&name, |folder| {
         let why = "rustup could not download them (two minutes, once)";
         shell::step("build the WASM targets", why, || assemble(folder))
     })?;
     if !target::complete(&toolchain) {
-        bail!(
-            "the build of the WASM targets left no libraries in {}",
-            toolchain.display()
-        );
+        bail!("the build of the WASM targets left no libraries in {}", toolchain.display());
     }
     Ok(toolchain.join("bin"))
 }
 
 /// The cache entry, named after the version of Debian's compiler.
 fn name() -> Option<String> {
-    Some(format!(
-        "wasm-toolchain-{}",
-        apt::version(PACKAGES[0])?.replace([':', '~', '+'], "-")
-    ))
+    Some(format!("wasm-toolchain-{}", apt::version(PACKAGES[0])?.replace([':', '~', '+'], "-")))
 }
 
 fn assemble(toolchain: &Path) -> Result<()> {
@@ -68,10 +60,7 @@ fn assemble(toolchain: &Path) -> Result<()> {
     let rustlib = toolchain.join("lib/rustlib");
     let installed = Path::new("/usr/lib/rustlib");
     fs::create_dir_all(rustlib.join(&host).join("bin"))?;
-    symlink(
-        installed.join(&host).join("lib"),
-        rustlib.join(&host).join("lib"),
-    )?;
+    symlink(installed.join(&host).join("lib"), rustlib.join(&host).join("lib"))?;
     symlink(linker(&host)?, rustlib.join(&host).join("bin/rust-lld"))?;
     build_libraries(toolchain, PAGE, "std,panic_abort,test")?;
     build_libraries(toolchain, BARE, "core,alloc")?;
@@ -112,11 +101,7 @@ fn build_libraries(toolchain: &Path, target: &str, libraries: &str) -> Result<()
     fs::create_dir_all(&kept)?;
     for file in fs::read_dir(temporary.join("target").join(target).join("release/deps"))? {
         let path = file?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.ends_with(".rlib") && !name.starts_with("libempty-") {
             fs::copy(&path, kept.join(name))?;
         }
@@ -127,17 +112,12 @@ fn build_libraries(toolchain: &Path, target: &str, libraries: &str) -> Result<()
 
 /// The linker for WebAssembly, which rustup's toolchains have and Debian's compiler has not.
 fn linker(host: &str) -> Result<PathBuf> {
-    let bundled = target::sysroot()?
-        .join("lib/rustlib")
-        .join(host)
-        .join("bin/rust-lld");
+    let bundled = target::sysroot()?.join("lib/rustlib").join(host).join("bin/rust-lld");
     if bundled.is_file() {
         return Ok(bundled);
     }
     if shell::find(&["lld"]).is_none() {
-        shell::step("install lld", "links WebAssembly", || {
-            apt::install(&["lld"])
-        })?;
+        shell::step("install lld", "links WebAssembly", || apt::install(&["lld"]))?;
     }
     shell::find(&["lld"]).context("there is no linker for WebAssembly: neither rust-lld nor lld")
 }

@@ -25,20 +25,16 @@ pub(crate) fn check() -> Result<()> {
 pub(crate) fn install(folder: &str) -> Result<()> {
     let lock = workspace::root().join(folder).join("package-lock.json");
     // npm writes this file last.
-    let done = workspace::root()
-        .join(folder)
-        .join("node_modules/.package-lock.json");
+    let done = workspace::root().join(folder).join("node_modules/.package-lock.json");
     let changed = |path| fs::metadata(path).and_then(|file| file.modified());
     if let (Ok(locked), Ok(installed)) = (changed(&lock), changed(&done))
         && locked <= installed
     {
         return Ok(());
     }
-    shell::step(
-        &format!("npm ci in {folder}"),
-        "the packages it is built and tested with",
-        || shell::run(workspace::npm(folder).args(["ci", "--no-audit", "--no-fund"])),
-    )
+    shell::step(&format!("npm ci in {folder}"), "the packages it is built and tested with", || {
+        shell::run(workspace::npm(folder).args(["ci", "--no-audit", "--no-fund"]))
+    })
 }
 
 fn major(version: &str) -> Option<u32> {

@@ -56,9 +56,7 @@ pub(crate) fn ensure() -> Result<Option<PathBuf>> {
 
 /// The folder of the active toolchain.
 pub(crate) fn sysroot() -> Result<PathBuf> {
-    Ok(PathBuf::from(shell::output(
-        Command::new("rustc").args(["--print", "sysroot"]),
-    )?))
+    Ok(PathBuf::from(shell::output(Command::new("rustc").args(["--print", "sysroot"]))?))
 }
 
 /// Whether a toolchain's folder has the libraries of both targets.

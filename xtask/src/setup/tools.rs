@@ -18,11 +18,7 @@ pub(crate) fn ensure() -> Result<Vec<PathBuf>> {
     let bindgen = workspace::locked_version("wasm-bindgen")?;
     Ok(vec![
         from_crates("wasm-pack", WASM_PACK, "builds and tests the WASM package")?,
-        from_crates(
-            "wasm-bindgen-cli",
-            &bindgen,
-            "makes the JavaScript around the WASM",
-        )?,
+        from_crates("wasm-bindgen-cli", &bindgen, "makes the JavaScript around the WASM")?,
         wasm_opt()?,
     ])
 }
@@ -54,19 +50,8 @@ fn wasm_opt() -> Result<PathBuf> {
         let what = format!("install binaryen {BINARYEN}");
         shell::step(&what, "its wasm-opt makes the WASM package small", || {
             let mut command = Command::new("npm");
-            command.args([
-                "install",
-                "--no-save",
-                "--no-audit",
-                "--no-fund",
-                "--prefix",
-            ]);
-            shell::run(
-                command
-                    .arg(folder)
-                    .arg(format!("binaryen@{BINARYEN}"))
-                    .current_dir(folder),
-            )
+            command.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]);
+            shell::run(command.arg(folder).arg(format!("binaryen@{BINARYEN}")).current_dir(folder))
         })
     })?;
     Ok(entry.join("node_modules/.bin"))

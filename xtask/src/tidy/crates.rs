@@ -16,9 +16,7 @@ const ALLOWED: [(&str, &[&str]); 5] = [
 
 /// Compares `cargo metadata` with the table.
 pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
-    let packages = metadata["packages"]
-        .as_array()
-        .context("no packages in cargo's metadata")?;
+    let packages = metadata["packages"].as_array().context("no packages in cargo's metadata")?;
     let mut findings = Vec::new();
     for package in packages {
         let folder = package["manifest_path"]
@@ -27,12 +25,7 @@ pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
         let folder = folder.context("a package without a manifest in cargo's metadata")?;
         let mut find = |text: String| {
             let file = format!("{folder}/Cargo.toml");
-            findings.push(Finding {
-                file,
-                line: 1,
-                rule: "crate direction",
-                text,
-            });
+            findings.push(Finding { file, line: 1, rule: "crate direction", text });
         };
         let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == folder) else {
             find("this crate is not in the table of xtask/src/tidy/crates.rs; add it".into());
@@ -73,19 +66,11 @@ mod tests {
         assert_eq!(check(&workspace("kv-native", "kv-core")).unwrap(), []);
         let findings = check(&workspace("kv-core", "kv-native")).unwrap();
         assert_eq!(findings.len(), 1);
-        assert!(
-            findings[0]
-                .text
-                .contains("kv-core must not depend on kv-native")
-        );
+        assert!(findings[0].text.contains("kv-core must not depend on kv-native"));
     }
 
     #[test]
     fn an_unknown_crate_must_be_entered() {
-        assert!(
-            check(&workspace("kv-new", "kv-core")).unwrap()[0]
-                .text
-                .contains("add it")
-        );
+        assert!(check(&workspace("kv-new", "kv-core")).unwrap()[0].text.contains("add it"));
     }
 }

@@ -35,26 +35,16 @@ const RULE: &str = "module levels";
 
 /// Checks one file of kv-core.
 pub(super) fn check(source: &Source) -> Result<Vec<Finding>> {
-    let Some(path) = source
-        .path
-        .strip_prefix("kv-core/src/")
-        .filter(|path| *path != "lib.rs")
+    let Some(path) = source.path.strip_prefix("kv-core/src/").filter(|path| *path != "lib.rs")
     else {
         return Ok(Vec::new());
     };
     if !source.is_rust() {
         return Ok(Vec::new());
     }
-    let names: Vec<_> = path
-        .trim_end_matches(".rs")
-        .trim_end_matches("/mod")
-        .split('/')
-        .collect();
+    let names: Vec<_> = path.trim_end_matches(".rs").trim_end_matches("/mod").split('/').collect();
     let Some(own) = place(names[0]) else {
-        let text = format!(
-            "`{}` has no level; enter it in xtask/src/tidy/levels.rs",
-            names[0]
-        );
+        let text = format!("`{}` has no level; enter it in xtask/src/tidy/levels.rs", names[0]);
         return Ok(vec![source.finding(1, RULE, text)]);
     };
     let mut uses = Vec::new();
@@ -89,12 +79,9 @@ fn judge(user: &str, own: (usize, usize), used: &str) -> Option<String> {
 
 /// A module's level, and its place among those of its level.
 fn place(module: &str) -> Option<(usize, usize)> {
-    LEVELS
-        .iter()
-        .enumerate()
-        .find_map(|(level, Ordered(names) | Apart(names))| {
-            Some((level, names.iter().position(|name| *name == module)?))
-        })
+    LEVELS.iter().enumerate().find_map(|(level, Ordered(names) | Apart(names))| {
+        Some((level, names.iter().position(|name| *name == module)?))
+    })
 }
 
 /// The top-level modules that are named, each with its line: after `crate::`, and after as many
@@ -149,61 +136,33 @@ mod tests {
 
     fn lines(path: &str, text: &str) -> Vec<usize> {
         let source = source(&format!("kv-core/src/{path}"), text);
-        check(&source)
-            .unwrap()
-            .iter()
-            .map(|finding| finding.line)
-            .collect()
+        check(&source).unwrap().iter().map(|finding| finding.line).collect()
     }
 
     #[test]
     fn downward_is_allowed_and_upward_is_not() {
         assert!(lines("storage/log.rs", "use crate::{id::NodeId, disk::{Disk}};").is_empty());
         assert_eq!(lines("id.rs", "use crate::ring::Ring;"), [1]);
-        assert_eq!(
-            lines(
-                "id.rs",
-                "use crate::{\n    ring::Ring,\n    node::Node,\n};"
-            ),
-            [2, 3]
-        );
+        assert_eq!(lines("id.rs", "use crate::{\n    ring::Ring,\n    node::Node,\n};"), [2, 3]);
     }
 
     #[test]
     fn machines_do_not_know_each_other() {
-        assert_eq!(
-            lines(
-                "raft/log.rs",
-                "fn f() {\n    g(vec![crate::gossip::Probe]);\n}"
-            ),
-            [2]
-        );
-        assert!(
-            lines(
-                "raft/log.rs",
-                "use crate::raft::Term; use super::vote::Vote;"
-            )
-            .is_empty()
-        );
+        assert_eq!(lines("raft/log.rs", "fn f() {\n    g(vec![crate::gossip::Probe]);\n}"), [2]);
+        assert!(lines("raft/log.rs", "use crate::raft::Term; use super::vote::Vote;").is_empty());
     }
 
     #[test]
     fn super_may_lead_to_the_top() {
-        assert_eq!(
-            lines("raft/log.rs", "use super::super::gossip::Probe;"),
-            [1]
-        );
+        assert_eq!(lines("raft/log.rs", "use super::super::gossip::Probe;"), [1]);
         assert_eq!(lines("raft.rs", "use super::gossip::Probe;"), [1]);
     }
 
     #[test]
     fn tests_are_free_and_comments_are_no_code() {
         assert!(
-            lines(
-                "id.rs",
-                "// crate::node::Node\n#[cfg(test)]\nmod tests { use crate::node::N; }"
-            )
-            .is_empty()
+            lines("id.rs", "// crate::node::Node\n#[cfg(test)]\nmod tests { use crate::node::N; }")
+                .is_empty()
         );
     }
 

@@ -18,11 +18,7 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
         opens_with_comment(&source.text)
     };
     if !opened {
-        let how = if source.is_rust() {
-            "`//!`"
-        } else {
-            "a comment"
-        };
+        let how = if source.is_rust() { "`//!`" } else { "a comment" };
         let text =
             format!("begin with {how}: what it is, the idea in a few lines, what it leaves out");
         findings.push(source.finding(1, "opening", text));
@@ -33,13 +29,8 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
         findings.push(source.finding(1, "module name", text));
     }
     for (at, line) in source.text.lines().enumerate() {
-        let module = line
-            .trim()
-            .trim_start_matches("pub ")
-            .trim_start_matches("pub(crate) ");
-        let module = module
-            .strip_prefix("mod ")
-            .map(|rest| rest.trim_end_matches([';', '{', ' ']));
+        let module = line.trim().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+        let module = module.strip_prefix("mod ").map(|rest| rest.trim_end_matches([';', '{', ' ']));
         if source.is_rust() && module.is_some_and(|name| DRAWERS.contains(&name)) {
             let text = "name the module after the noun it holds";
             findings.push(source.finding(at + 1, "module name", text));
@@ -50,14 +41,9 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
 
 /// At the very beginning, or first inside the `<script>` that a Svelte file begins with.
 fn opens_with_comment(text: &str) -> bool {
-    let script = text
-        .starts_with("<script")
-        .then(|| text.split_once('>'))
-        .flatten();
+    let script = text.starts_with("<script").then(|| text.split_once('>')).flatten();
     let text = script.map_or(text, |(_, inside)| inside.trim_start());
-    ["/*", "//", "<!--"]
-        .iter()
-        .any(|comment| text.starts_with(comment))
+    ["/*", "//", "<!--"].iter().any(|comment| text.starts_with(comment))
 }
 
 #[cfg(test)]
@@ -66,10 +52,7 @@ mod tests {
     use super::*;
 
     fn rules(path: &str, text: &str) -> Vec<&'static str> {
-        check(&source(path, text))
-            .iter()
-            .map(|finding| finding.rule)
-            .collect()
+        check(&source(path, text)).iter().map(|finding| finding.rule).collect()
     }
 
     #[test]
@@ -79,10 +62,7 @@ mod tests {
         assert!(rules("a.ts", "/** A ring. */\n").is_empty());
         assert!(rules("a.svelte", "<script lang=\"ts\">\n  // A ring.\n").is_empty());
         assert!(rules("a.svelte", "<!-- A ring. -->\n<script>").is_empty());
-        assert_eq!(
-            rules("a.svelte", "<script lang=\"ts\">\n  let a = 1;\n"),
-            ["opening"]
-        );
+        assert_eq!(rules("a.svelte", "<script lang=\"ts\">\n  let a = 1;\n"), ["opening"]);
         assert!(rules("a.json", "{}").is_empty());
     }
 
@@ -90,9 +70,6 @@ mod tests {
     fn there_are_no_drawers() {
         assert_eq!(rules("src/util.rs", "//! x"), ["module name"]);
         assert_eq!(rules("src/utils/a.ts", "// x"), ["module name"]);
-        assert_eq!(
-            rules("src/a.rs", "//! x\npub(crate) mod util {\n"),
-            ["module name"]
-        );
+        assert_eq!(rules("src/a.rs", "//! x\npub(crate) mod util {\n"), ["module name"]);
     }
 }

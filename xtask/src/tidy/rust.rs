@@ -14,11 +14,7 @@ pub(super) fn production(source: &Source) -> Result<Vec<TokenTree>> {
 /// The tokens of a file.
 pub(super) fn all(source: &Source) -> Result<TokenStream> {
     source.text.parse().map_err(|error: proc_macro2::LexError| {
-        anyhow!(
-            "{}:{}: not Rust: {error}",
-            source.path,
-            error.span().start().line
-        )
+        anyhow!("{}:{}: not Rust: {error}", source.path, error.span().start().line)
     })
 }
 
@@ -55,9 +51,7 @@ fn without_tests(tokens: Vec<TokenTree>) -> Vec<TokenTree> {
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         let marks_test = is_punct(&token, '#')
-            && tokens
-                .peek()
-                .is_some_and(|next| next.to_string().replace(' ', "") == "[cfg(test)]");
+            && tokens.peek().is_some_and(|next| next.to_string().replace(' ', "") == "[cfg(test)]");
         if !marks_test {
             kept.push(token);
             continue;
@@ -81,21 +75,13 @@ mod tests {
     fn test_modules_are_left_out() {
         let text =
             "fn a() {}\n#[cfg(test)]\nmod tests { fn b() {} }\n#[cfg(test)]\nuse x::y;\nfn c() {}";
-        let tokens: TokenStream = production(&source("a.rs", text))
-            .unwrap()
-            .into_iter()
-            .collect();
+        let tokens: TokenStream = production(&source("a.rs", text)).unwrap().into_iter().collect();
         assert_eq!(tokens.to_string().replace(' ', ""), "fna(){}fnc(){}");
         assert_eq!(production_lines(text), 1);
     }
 
     #[test]
     fn a_file_that_is_not_rust_is_named() {
-        assert!(
-            all(&source("a.rs", "fn {"))
-                .unwrap_err()
-                .to_string()
-                .starts_with("a.rs:1")
-        );
+        assert!(all(&source("a.rs", "fn {")).unwrap_err().to_string().starts_with("a.rs:1"));
     }
 }

@@ -69,19 +69,13 @@ mod tests {
         let findings = check(&source("a.rs", &text)).unwrap();
         assert_eq!(findings.len(), 1);
         assert_eq!((findings[0].line, findings[0].rule), (2, "function size"));
-        assert!(
-            findings[0].text.contains("`long` has 72 lines"),
-            "{}",
-            findings[0].text
-        );
+        assert!(findings[0].text.contains("`long` has 72 lines"), "{}", findings[0].text);
     }
 
     #[test]
     fn a_declaration_without_body_and_a_type_are_no_functions() {
-        let text = format!(
-            "trait T {{ fn a(f: fn(u8)); }}\nstruct S {{\n{}}}",
-            "\n".repeat(FUNCTION)
-        );
+        let text =
+            format!("trait T {{ fn a(f: fn(u8)); }}\nstruct S {{\n{}}}", "\n".repeat(FUNCTION));
         assert_eq!(check(&source("a.rs", &text)).unwrap(), []);
     }
 

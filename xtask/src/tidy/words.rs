@@ -8,14 +8,7 @@ use super::rust::production_lines;
 use super::{Finding, Source};
 
 /// Marks of unfinished or silenced work, in any file.
-const UNFINISHED: [&str; 6] = [
-    "todo!",
-    "unimplemented!",
-    "dbg!",
-    "FIXME",
-    "XXX",
-    "#[ignore",
-];
+const UNFINISHED: [&str; 6] = ["todo!", "unimplemented!", "dbg!", "FIXME", "XXX", "#[ignore"];
 
 /// What would make a run of kv-core depend on more than its inputs; in its code, not in its comments.
 const NOT_IN_CORE: [(&str, &str); 7] = [
@@ -39,20 +32,12 @@ pub(super) fn check(sources: &[Source], machine: &[String]) -> Vec<Finding> {
     let read = |source: &&Source| {
         !NOT_READ.contains(&source.path.rsplit('/').next().unwrap_or(&source.path))
     };
-    sources
-        .iter()
-        .filter(read)
-        .flat_map(|source| check_one(source, machine))
-        .collect()
+    sources.iter().filter(read).flat_map(|source| check_one(source, machine)).collect()
 }
 
 /// Folders of this machine, and those in which people's files usually are.
 pub(super) fn machine_paths(root: &Path) -> Vec<String> {
-    let mut paths = vec![
-        "/home/".to_owned(),
-        "/root/".to_owned(),
-        "/Users/".to_owned(),
-    ];
+    let mut paths = vec!["/home/".to_owned(), "/root/".to_owned(), "/Users/".to_owned()];
     paths.push(root.display().to_string());
     paths.extend(env::home_dir().map(|home| format!("{}/", home.display())));
     // A home or a checkout right at the root would match every path.
@@ -66,9 +51,8 @@ fn check_one(source: &Source, machine: &[String]) -> Vec<Finding> {
     let production = production_lines(&source.text);
     for (at, line) in source.text.lines().enumerate() {
         let mut find = |rule, word: &str, text: String| {
-            let exempt = EXEMPT
-                .iter()
-                .any(|(file, what, _)| (*file, *what) == (&source.path, word));
+            let exempt =
+                EXEMPT.iter().any(|(file, what, _)| (*file, *what) == (&source.path, word));
             if !exempt && has_word(line, word) {
                 findings.push(source.finding(at + 1, rule, text));
             }
@@ -89,11 +73,7 @@ fn check_one(source: &Source, machine: &[String]) -> Vec<Finding> {
         }
         if core && at < production && !line.trim_start().starts_with("//") {
             for (word, instead) in NOT_IN_CORE {
-                find(
-                    "determinism",
-                    word,
-                    format!("`{word}` in kv-core: {instead}"),
-                );
+                find("determinism", word, format!("`{word}` in kv-core: {instead}"));
             }
         }
     }
@@ -124,41 +104,23 @@ mod tests {
     fn rules(path: &str, text: &str) -> Vec<(usize, &'static str)> {
         let machine = ["/home/".to_owned(), "/srv/kv".to_owned()];
         let findings = check(&[source(path, text)], &machine);
-        findings
-            .iter()
-            .map(|finding| (finding.line, finding.rule))
-            .collect()
+        findings.iter().map(|finding| (finding.line, finding.rule)).collect()
     }
 
     #[test]
     fn marks_of_unfinished_work_are_found_anywhere() {
         assert_eq!(rules("README.md", "\nFIXME later\n"), [(2, "unfinished")]);
         assert_eq!(rules("a.rs", "todo!()"), [(1, "unfinished")]);
-        assert_eq!(
-            rules("a.rs", "// mastodont todo! XXXL"),
-            [(1, "unfinished")]
-        );
+        assert_eq!(rules("a.rs", "// mastodont todo! XXXL"), [(1, "unfinished")]);
         assert!(rules("package-lock.json", "sha512-+XXX/").is_empty());
     }
 
     #[test]
     fn the_core_knows_no_clock_and_no_hash_map() {
-        let found = rules(
-            "kv-core/src/a.rs",
-            "use std::time::Instant;\n// HashMap\nlet x: f64;",
-        );
-        assert_eq!(
-            found,
-            [(1, "determinism"), (1, "determinism"), (3, "determinism")]
-        );
+        let found = rules("kv-core/src/a.rs", "use std::time::Instant;\n// HashMap\nlet x: f64;");
+        assert_eq!(found, [(1, "determinism"), (1, "determinism"), (3, "determinism")]);
         assert!(rules("kv-core/src/a.rs", "Instants; f641").is_empty());
-        assert!(
-            rules(
-                "kv-core/src/a.rs",
-                "#[cfg(test)]\nmod tests { use std::fs; }"
-            )
-            .is_empty()
-        );
+        assert!(rules("kv-core/src/a.rs", "#[cfg(test)]\nmod tests { use std::fs; }").is_empty());
         assert!(rules("kv-native/src/a.rs", "use std::fs;").is_empty());
     }
 
