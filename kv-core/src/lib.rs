@@ -40,5 +40,7 @@ pub mod message;
 pub mod disk;
 pub mod io;
 
+pub mod storage;
+
 /// A stamp of the sources this core was built from. Recordings and share links carry it.
 pub const BUILD: &str = env!("KV_CORE_BUILD");
