@@ -119,6 +119,13 @@ pub enum EventKind {
     Founded(ClusterId),
     /// This node became a member of another cluster.
     Joined(ClusterId),
+    /// This node asked to be taken in and was refused.
+    JoinRefused {
+        /// By whom.
+        by: NodeId,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The cluster has a new layout.
     LayoutChanged {
         /// Its epoch.
@@ -250,6 +257,7 @@ impl EventKind {
             | Self::DiskFreed => Severity::Info,
             Self::LogCut { .. }
             | Self::Suspected { .. }
+            | Self::JoinRefused { .. }
             | Self::Dropped { .. }
             | Self::DiskFull => Severity::Warning,
             Self::SegmentDamaged { .. } | Self::Halted { .. } => Severity::Error,
@@ -268,6 +276,7 @@ impl EventKind {
             Self::Trusted(_) => "trusted",
             Self::Founded(_) => "founded",
             Self::Joined(_) => "joined",
+            Self::JoinRefused { .. } => "join_refused",
             Self::LayoutChanged { .. } => "layout_changed",
             Self::HandedOff { .. } => "handed_off",
             Self::SettingChanged { .. } => "setting_changed",
@@ -290,7 +299,11 @@ impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opened { incarnation, boot, records } => {
-                write!(f, "opened folder {incarnation}, boot {}, {records} records read back", boot.0)
+                write!(
+                    f,
+                    "opened folder {incarnation}, boot {}, {records} records read back",
+                    boot.0
+                )
             }
             Self::LogCut { at, bytes } => write!(
                 f,
@@ -305,6 +318,9 @@ impl fmt::Display for EventKind {
             Self::Trusted(node) => write!(f, "{node} is heard of again"),
             Self::Founded(cluster) => write!(f, "founded cluster {cluster}"),
             Self::Joined(cluster) => write!(f, "became a member of cluster {cluster}"),
+            Self::JoinRefused { by, reason } => {
+                write!(f, "{by} does not take this node in: {reason}")
+            }
             Self::LayoutChanged { epoch, members, moving } => write!(
                 f,
                 "layout of epoch {}: {members} members{}",
@@ -330,17 +346,24 @@ impl fmt::Display for EventKind {
             Self::Dropped { from, reason } => {
                 write!(f, "dropped a message of {from}: {}", reason.words())
             }
-            Self::DiskFull => f.write_str("the disk is full: writes are refused until there is room"),
+            Self::DiskFull => {
+                f.write_str("the disk is full: writes are refused until there is room")
+            }
             Self::DiskFreed => f.write_str("the disk has room again: writes are accepted"),
             Self::SegmentVerified { segment, records } => {
                 write!(f, "log segment {}: all {records} records verified", segment.0)
             }
             Self::SegmentDamaged { segment, offset } => match offset {
-                Some(offset) => write!(f, "log segment {} is damaged at offset {offset}", segment.0),
+                Some(offset) => {
+                    write!(f, "log segment {} is damaged at offset {offset}", segment.0)
+                }
                 None => write!(f, "log segment {} cannot be read", segment.0),
             },
             Self::Halted { reason } => {
-                write!(f, "halted, nothing more is acknowledged: {reason}; check the disk, then restart")
+                write!(
+                    f,
+                    "halted, nothing more is acknowledged: {reason}; check the disk, then restart"
+                )
             }
         }
     }

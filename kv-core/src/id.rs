@@ -71,9 +71,7 @@ impl fmt::Display for ClusterId {
 
 /// A place in the commit log: everything before it has been appended.
 /// Positions of one node only grow.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LogPosition {
     /// The file of the segment; later segments have greater ids.
     pub segment: FileId,

@@ -12,7 +12,7 @@
 //! | 0 | [`time`] [`id`] [`rng`] [`error`] [`codec`] [`timers`] [`hash`] |
 //! | 1 | [`settings`] [`version`] [`ring`] [`event`] [`request`] |
 //! | 2 | [`message`] [`disk`] [`io`] |
-//! | 3 | [`storage`] |
+//! | 3 | [`storage`] [`outbox`] |
 //! | 4, the machines | [`gossip`] [`cluster`] [`eventual`] |
 //! | 5 | [`node`] |
 //! | 6 | [`sim`] |
@@ -22,25 +22,32 @@
 
 extern crate alloc;
 
-pub mod time;
-pub mod id;
-pub mod hash;
-pub mod rng;
-pub mod error;
 pub mod codec;
+pub mod error;
+pub mod hash;
+pub mod id;
+pub mod rng;
+pub mod time;
 pub mod timers;
 
+pub mod event;
+pub mod request;
+pub mod ring;
 pub mod settings;
 pub mod version;
-pub mod ring;
-pub mod request;
-pub mod event;
 
-pub mod message;
 pub mod disk;
 pub mod io;
+pub mod message;
 
+pub mod outbox;
 pub mod storage;
+
+pub mod cluster;
+pub mod eventual;
+pub mod gossip;
+
+pub mod node;
 
 /// A stamp of the sources this core was built from. Recordings and share links carry it.
 pub const BUILD: &str = env!("KV_CORE_BUILD");

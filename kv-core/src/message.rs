@@ -150,10 +150,8 @@ pub enum Message {
     Join {
         /// The newcomer.
         who: Hello,
-        /// How many partitions its data is cut into.
-        partitions: u16,
-        /// How many members its present cluster has; zero if it has none.
-        members: u64,
+        /// Its present cluster.
+        size: ClusterSize,
     },
     /// Member to newcomer: not now, or not at all.
     JoinRefused {
@@ -164,10 +162,8 @@ pub enum Message {
     },
     /// Member to a node that shall join: ask me to take you in.
     Invite {
-        /// How many members the sender's cluster has.
-        members: u64,
-        /// How many partitions it has.
-        partitions: u16,
+        /// The sender's cluster.
+        size: ClusterSize,
     },
     /// Member to founder: change the cluster so.
     Propose(ClusterCommand),
@@ -193,6 +189,15 @@ pub enum Message {
         /// Whether the sender wants the receiver's in return.
         answer: bool,
     },
+}
+
+/// What two clusters compare before one joins the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterSize {
+    /// How many members it has; zero if the sender is in none yet.
+    pub members: u64,
+    /// Into how many partitions its data is cut.
+    pub partitions: u16,
 }
 
 /// Why a replica did not do what a coordinator asked. Nothing changed on it.
@@ -243,12 +248,12 @@ pub enum ClusterCommand {
     RemoveMember(NodeId),
     /// Change N.
     SetReplicas(u64),
-    /// A member has done its part of the move of this epoch.
+    /// A member has done its part of a stage of a move.
     MoveDone {
         /// Which.
         node: NodeId,
-        /// Of which epoch.
-        epoch: Epoch,
+        /// The epoch in which the stage began.
+        since: Epoch,
     },
 }
 

@@ -5,5 +5,22 @@
 //! The simulator uses only what a shell may use of a node.
 
 pub mod config;
+pub mod disk;
+pub mod link;
+pub mod nemesis;
 
-pub use config::{Action, ActionRefused, ClientOperation, NetworkConfig, SimConfig, TimedAction, Workload};
+mod act;
+mod client;
+mod host;
+mod network;
+mod queue;
+mod recent;
+mod world;
+
+pub use act::ACTIONS_MAX;
+pub use client::{OperationRecord, Outcome};
+pub use config::{
+    Action, ActionRefused, ClientOperation, NetworkConfig, Run, SimConfig, TimedAction, Workload,
+};
+pub use network::InFlight;
+pub use world::{TraceEntry, World};

@@ -8,10 +8,12 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BootCount, Incarnation, LogPosition, NodeId};
+use super::Node;
+use crate::id::{BootCount, Incarnation, NodeId};
 use crate::ring::layout::Layout;
 use crate::settings::{Settings, SettingsDocument};
-use crate::time::Micros;
+use crate::storage::StoreView;
+use crate::time::{Micros, Mono};
 
 /// A node as it is right now.
 #[derive(Clone, Debug)]
@@ -34,8 +36,8 @@ pub struct NodeView {
     pub settings: Settings,
     /// Who chose them, and when.
     pub choices: SettingsDocument,
-    /// Its store.
-    pub storage: StorageView,
+    /// Its store: how many entries, where the log ends, how much of it is durable.
+    pub storage: StoreView,
     /// How many client requests are open.
     pub requests_open: u64,
     /// How many outputs wait for a sync.
@@ -59,23 +61,30 @@ pub struct PeerView {
     pub silent: Option<Micros>,
 }
 
-/// The state of the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StorageView {
-    /// How many keys with a live value it holds.
-    pub keys_live: u64,
-    /// How many keys it holds, deleted ones included.
-    pub keys: u64,
-    /// How many bytes of keys and values it holds in memory.
-    pub bytes: u64,
-    /// Its log segments, oldest first, with their bytes.
-    pub segments: Vec<(u64, u64)>,
-    /// Where the log ends.
-    pub end: LogPosition,
-    /// Up to where it is known to be durable.
-    pub durable: LogPosition,
-    /// Bytes behind that.
-    pub unsynced_bytes: u64,
-    /// Whether it refuses writes because the disk is full.
-    pub full: bool,
+impl Node {
+    /// The node as it is now.
+    #[must_use]
+    pub fn view(&self, now: Mono) -> NodeView {
+        let hello = self.cluster.hello();
+        NodeView {
+            node: hello.node,
+            name: hello.name.clone(),
+            address: hello.address.clone(),
+            incarnation: hello.incarnation,
+            boot: hello.boot,
+            layout: self.cluster.layout().cloned(),
+            peers: self
+                .gossip
+                .peers(now)
+                .map(|(node, linked, alive, silent)| PeerView { node, linked, alive, silent })
+                .collect(),
+            settings: self.settings.clone(),
+            choices: self.gossip.document().clone(),
+            storage: self.store.view(),
+            requests_open: self.eventual.open_requests(),
+            outputs_held: self.out.held(),
+            counters: self.out.counters().clone(),
+            halted: self.halted.clone(),
+        }
+    }
 }

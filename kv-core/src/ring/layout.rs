@@ -18,8 +18,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::Ring;
+use super::{PARTITIONS, Ring};
 use crate::id::{ClusterId, Epoch, Incarnation, NodeId, PartitionId};
+use crate::settings::Setting;
 
 /// One member of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ pub struct Move {
     pub ring_epoch: Epoch,
     /// How far it has come.
     pub stage: Stage,
+    /// The epoch in which this stage began. Members report for it.
+    pub since: Epoch,
     /// The members that have done their part of this stage.
     pub done: BTreeSet<NodeId>,
 }
@@ -142,5 +145,20 @@ impl Layout {
     pub fn name_of(&self, node: NodeId) -> String {
         use alloc::string::ToString;
         self.members.get(&node).map_or_else(|| node.to_string(), |member| member.name.clone())
+    }
+
+    /// Whether the layout holds together, so that one that arrived from elsewhere can be trusted not to
+    /// break anything.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let rings = [Some(&self.ring), self.moving.as_ref().map(|moving| &moving.ring)];
+        let sound = |ring: &Ring| {
+            ring.partitions().is_power_of_two()
+                && PARTITIONS.contains(&ring.partitions())
+                && ring.partitions() == self.ring.partitions()
+        };
+        rings.into_iter().flatten().all(sound)
+            && Setting::Replicas.check(self.replicas).is_ok()
+            && self.members.contains_key(&self.founder)
     }
 }

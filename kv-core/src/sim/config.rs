@@ -2,14 +2,17 @@
 //!
 //! Both are plain data with one encoding, so a run travels as a short text ([`super::link`]).
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::rng::Ratio;
-use crate::settings::Setting;
+use crate::ring::PARTITIONS;
+use crate::rng::{Ratio, Rng};
+use crate::settings::{Setting, Settings};
 use crate::time::{Micros, Mono};
 
 /// How a run begins.
@@ -34,6 +37,33 @@ pub struct SimConfig {
 impl SimConfig {
     /// The most nodes a run has.
     pub const NODES_MAX: u16 = 200;
+    /// The longest anything in the network or on a disk takes.
+    pub const DELAY_MAX: Micros = Micros::from_millis(60_000);
+
+    /// Whether a run can begin so; else words that say what to change.
+    pub fn check(&self) -> Result<(), ActionRefused> {
+        if !(1..=Self::NODES_MAX).contains(&self.nodes) {
+            return refuse(format!(
+                "a simulated cluster has from 1 to {} nodes, not {}",
+                Self::NODES_MAX,
+                self.nodes
+            ));
+        }
+        if !self.partitions.is_power_of_two() || !PARTITIONS.contains(&self.partitions) {
+            return refuse(format!(
+                "the number of partitions must be a power of two from {} to {}, not {}",
+                PARTITIONS.start(),
+                PARTITIONS.end(),
+                self.partitions
+            ));
+        }
+        if self.sync > Self::DELAY_MAX {
+            return refuse(format!("a sync takes at most {} ms", Self::DELAY_MAX.as_millis()));
+        }
+        Settings::default().with(&self.settings).map_err(ActionRefused)?;
+        self.network.check()?;
+        self.workload.check()
+    }
 }
 
 impl Default for SimConfig {
@@ -47,6 +77,36 @@ impl Default for SimConfig {
             settings: Vec::new(),
             workload: Workload::default(),
         }
+    }
+}
+
+/// What draws random numbers in a run. Each has a generator of its own, so that changing one thing
+/// disturbs nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Chance {
+    /// The entropy of a node at each start.
+    Entropy(u16),
+    /// What a crash leaves on a node's disk.
+    Crash(u16),
+    /// Latency and loss from one node to another.
+    Link(u16, u16),
+    /// What the generated clients do.
+    Clients,
+    /// What the nemesis does.
+    Nemesis,
+}
+
+impl Chance {
+    /// The generator in the run of this seed.
+    pub(super) fn generator(self, seed: u64) -> Rng {
+        let (kind, first, second) = match self {
+            Self::Entropy(node) => (1_u64, node, 0),
+            Self::Crash(node) => (2, node, 0),
+            Self::Link(from, to) => (3, from, to),
+            Self::Clients => (4, 0, 0),
+            Self::Nemesis => (5, 0, 0),
+        };
+        Rng::stream(seed, kind << 32 | u64::from(first) << 16 | u64::from(second))
     }
 }
 
@@ -67,6 +127,20 @@ impl Default for NetworkConfig {
     }
 }
 
+impl NetworkConfig {
+    /// Whether a network can be so; else words that say what to change.
+    pub fn check(&self) -> Result<(), ActionRefused> {
+        if self.latency_min > self.latency_max {
+            return refuse("the shortest latency exceeds the longest; raise one or lower the other");
+        }
+        if self.latency_max > SimConfig::DELAY_MAX {
+            let most = SimConfig::DELAY_MAX.as_millis();
+            return refuse(format!("the longest latency is at most {most} ms"));
+        }
+        check_ratio("loss", self.loss)
+    }
+}
+
 /// What generated clients do: puts, gets and deletes of a few keys, on nodes picked at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
@@ -81,6 +155,24 @@ pub struct Workload {
 impl Default for Workload {
     fn default() -> Self {
         Self { per_second: 0, keys: 8, writes: Ratio::per_mille(500) }
+    }
+}
+
+impl Workload {
+    /// The most operations a second.
+    pub const PER_SECOND_MAX: u32 = 10_000;
+    /// The most keys.
+    pub const KEYS_MAX: u32 = 1_000_000;
+
+    /// Whether clients can do so; else words that say what to change.
+    pub fn check(&self) -> Result<(), ActionRefused> {
+        if self.per_second > Self::PER_SECOND_MAX {
+            return refuse(format!("at most {} operations a second", Self::PER_SECOND_MAX));
+        }
+        if !(1..=Self::KEYS_MAX).contains(&self.keys) {
+            return refuse(format!("a workload uses from 1 to {} keys", Self::KEYS_MAX));
+        }
+        check_ratio("writes", self.writes)
     }
 }
 
@@ -160,7 +252,18 @@ pub enum ClientOperation {
     },
 }
 
-/// An action and when it was done.
+impl ClientOperation {
+    /// The key it is about.
+    #[must_use]
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Self::Get { key } | Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
+}
+
+/// An action and when it was done: after everything else that happened at or before that time, and
+/// after the actions of that time that stand before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimedAction {
     /// When.
@@ -169,6 +272,44 @@ pub struct TimedAction {
     pub action: Action,
 }
 
-/// Why an action was not done. Nothing changed and nothing was logged.
+/// A whole run: all of it follows from the first two, and the rest tells whether it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// How it began.
+    pub config: SimConfig,
+    /// What was done to it, in order.
+    pub actions: Vec<TimedAction>,
+    /// How far it went.
+    pub until: Mono,
+    /// How many simulator events that were. They count because a run can be stopped between two
+    /// events of one moment.
+    pub steps: u64,
+    /// The hash it reached.
+    pub hash: u64,
+}
+
+/// Why an action was not done, or a run cannot be. Nothing changed and nothing was logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionRefused(pub String);
+
+impl fmt::Display for ActionRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for ActionRefused {}
+
+pub(super) fn refuse<T>(words: impl Into<String>) -> Result<T, ActionRefused> {
+    Err(ActionRefused(words.into()))
+}
+
+fn check_ratio(what: &str, ratio: Ratio) -> Result<(), ActionRefused> {
+    if ratio.denominator == 0 || ratio.numerator > ratio.denominator {
+        return refuse(format!(
+            "{what} must be a share from 0 to 1, not {} of {}",
+            ratio.numerator, ratio.denominator
+        ));
+    }
+    Ok(())
+}

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::batch::{Batch, Change};
 use super::log::{Log, StoreError, Unsynced};
 use super::recovery::{self, OpenError, Recovery};
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskError};
 use crate::id::{FileId, LogPosition};
 
 /// All durable state of a node. `Clone` shares the index until one of the two changes.
@@ -18,6 +18,7 @@ use crate::id::{FileId, LogPosition};
 pub struct Store {
     index: Arc<Index>,
     log: Log,
+    failure: Option<DiskError>,
 }
 
 /// The newest value of every key.
@@ -77,7 +78,7 @@ impl Store {
             unsynced: VecDeque::from([unsynced]),
             ..Log::default()
         };
-        Ok((Self { index: Arc::new(recovered.index), log }, recovered.recovery))
+        Ok((Self { index: Arc::new(recovered.index), log, failure: None }, recovered.recovery))
     }
 
     /// Appends the batch as one record, then applies it. Returns where it ends: it is durable when the
@@ -91,7 +92,7 @@ impl Store {
         if batch.is_empty() {
             return Ok(self.log.end);
         }
-        let at = self.log.append(batch, disk)?;
+        let at = self.append(batch, disk)?;
         let index = Arc::make_mut(&mut self.index);
         for change in batch.changes() {
             index.apply(change.clone(), at);
@@ -155,7 +156,13 @@ impl Store {
         if !self.log.needs_marker() {
             return Ok(None);
         }
-        self.log.append(&Batch::default(), disk).map(Some)
+        self.append(&Batch::default(), disk).map(Some)
+    }
+
+    /// Why the log can no longer be trusted, after a [`StoreError::Failed`]. The node must halt.
+    #[must_use]
+    pub fn failure(&self) -> Option<&DiskError> {
+        self.failure.as_ref()
     }
 
     /// A segment that is full and durable and was not handed out here before, with its bytes.
@@ -184,6 +191,14 @@ impl Store {
             unsynced_bytes: self.unsynced_bytes(),
             full: self.is_full(),
         }
+    }
+
+    fn append(&mut self, batch: &Batch, disk: &mut impl Disk) -> Result<LogPosition, StoreError> {
+        self.log.append(batch, disk).inspect_err(|error| {
+            if let StoreError::Failed(failure) = error {
+                self.failure = Some(failure.clone());
+            }
+        })
     }
 
     fn required(&self, entry: &Entry) -> LogPosition {

@@ -1,0 +1,313 @@
+//! Changes of a layout, as pure functions: the layout before and a command give the layout after.
+//!
+//! A change of owners never happens at once. It starts a move (or gives one that still copies a new
+//! target), and reports of the members carry the move on; [`crate::ring::layout`] tells why. While a
+//! move switches over, a change of members only alters the list of members, and the next move follows.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+
+use crate::error::RequestError;
+use crate::id::{ClusterId, Epoch, NodeId};
+use crate::message::ClusterCommand;
+use crate::ring::Ring;
+use crate::ring::layout::{Layout, Member, Move, Stage};
+use crate::settings::Setting;
+
+/// The most members of a cluster.
+pub const MEMBERS_MAX: usize = 200;
+
+/// The first layout of a cluster: its founder alone.
+#[must_use]
+pub fn found(
+    cluster: ClusterId,
+    founder: NodeId,
+    member: Member,
+    partitions: u16,
+    replicas: u64,
+) -> Layout {
+    Layout {
+        cluster,
+        epoch: Epoch(1),
+        founder,
+        ring: Ring::new(partitions, &[founder].into()),
+        members: [(founder, Member { since: Epoch(1), ..member })].into(),
+        replicas,
+        ring_epoch: Epoch(1),
+        moving: None,
+    }
+}
+
+/// The layout after a command. Equal epochs mean that nothing changed which others must know.
+pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, RequestError> {
+    let mut layout = before.clone();
+    let next = Epoch(before.epoch.0 + 1);
+    match command {
+        ClusterCommand::AddMember { name, incarnation, address } => {
+            let node = NodeId::of_name(name);
+            if layout.is_member(node, *incarnation) {
+                return Ok(layout);
+            }
+            check_newcomer(&layout, node, name)?;
+            let member = Member {
+                name: name.clone(),
+                incarnation: *incarnation,
+                address: address.clone(),
+                since: next,
+            };
+            layout.members.insert(node, member);
+            move_partitions(&mut layout, next);
+        }
+        ClusterCommand::SetAddress { node, address } => {
+            let Some(member) = layout.members.get_mut(node) else { return Ok(layout) };
+            if member.address == *address {
+                return Ok(layout);
+            }
+            member.address.clone_from(address);
+        }
+        ClusterCommand::RemoveMember(node) => {
+            check_removal(&layout, *node)?;
+            layout.members.remove(node);
+            move_partitions(&mut layout, next);
+        }
+        ClusterCommand::SetReplicas(replicas) => {
+            Setting::Replicas.check(*replicas).map_err(RequestError::Invalid)?;
+            if layout.replicas == *replicas {
+                return Ok(layout);
+            }
+            if stage(&layout) == Some(Stage::Switch) {
+                return Err(RequestError::Unavailable(String::from(
+                    "partitions are just finishing a move; nothing was changed, try again shortly",
+                )));
+            }
+            move_partitions(&mut layout, next);
+            layout.replicas = *replicas;
+        }
+        ClusterCommand::MoveDone { node, since } => {
+            if !note_done(&mut layout, *node, *since) {
+                return Ok(layout);
+            }
+            finish_stage(&mut layout, next);
+        }
+    }
+    layout.epoch = next;
+    Ok(layout)
+}
+
+fn check_newcomer(layout: &Layout, node: NodeId, name: &str) -> Result<(), RequestError> {
+    if node == layout.founder {
+        return Err(RequestError::Conflict(format!(
+            "{name} founded this cluster and its data folder is gone: start it with its old folder; a new one cannot take its place"
+        )));
+    }
+    if layout.members.len() >= MEMBERS_MAX && !layout.members.contains_key(&node) {
+        return Err(RequestError::Conflict(format!(
+            "the cluster has {MEMBERS_MAX} members, which is the most it can have; remove one first"
+        )));
+    }
+    Ok(())
+}
+
+fn check_removal(layout: &Layout, node: NodeId) -> Result<(), RequestError> {
+    if !layout.members.contains_key(&node) {
+        return Err(RequestError::Invalid(String::from(
+            "there is no such member; nothing was changed",
+        )));
+    }
+    if node == layout.founder {
+        return Err(RequestError::Conflict(String::from(
+            "the founding node puts the cluster's changes in order and cannot be removed; nothing was changed",
+        )));
+    }
+    Ok(())
+}
+
+fn stage(layout: &Layout) -> Option<Stage> {
+    layout.moving.as_ref().map(|moving| moving.stage)
+}
+
+/// Points the ring at the present members and begins to copy, unless a move is switching over.
+fn move_partitions(layout: &mut Layout, next: Epoch) {
+    if stage(layout) == Some(Stage::Switch) {
+        return;
+    }
+    let members: BTreeSet<NodeId> = layout.members.keys().copied().collect();
+    let target = layout.ring.with_members(&members);
+    let before = core::mem::replace(&mut layout.ring, target);
+    let before_epoch = core::mem::replace(&mut layout.ring_epoch, next);
+    let moving = layout.moving.get_or_insert(Move {
+        ring: before,
+        replicas: layout.replicas,
+        ring_epoch: before_epoch,
+        stage: Stage::Copy,
+        since: next,
+        done: BTreeSet::new(),
+    });
+    moving.since = next;
+    moving.done.clear();
+}
+
+/// Notes the report of a member; says whether the stage is complete with it.
+fn note_done(layout: &mut Layout, node: NodeId, since: Epoch) -> bool {
+    let Some(moving) = &mut layout.moving else { return false };
+    if moving.since != since || !layout.members.contains_key(&node) {
+        return false;
+    }
+    moving.done.insert(node);
+    layout.members.keys().all(|member| moving.done.contains(member))
+}
+
+fn finish_stage(layout: &mut Layout, next: Epoch) {
+    let Some(moving) = &mut layout.moving else { return };
+    match moving.stage {
+        Stage::Copy => {
+            moving.stage = Stage::Switch;
+            moving.since = next;
+            moving.done.clear();
+        }
+        Stage::Switch => {
+            layout.moving = None;
+            if !ring_fits_members(layout) {
+                move_partitions(layout, next);
+            }
+        }
+    }
+}
+
+/// Whether each member claims its part of the ring and has been in since the ring began to fill.
+fn ring_fits_members(layout: &Layout) -> bool {
+    let members: BTreeSet<NodeId> = layout.members.keys().copied().collect();
+    layout.members.values().all(|member| member.since <= layout.ring_epoch)
+        && layout.ring.with_members(&members) == layout.ring
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::id::{Incarnation, PartitionId};
+
+    fn add(name: &str, incarnation: u64) -> ClusterCommand {
+        ClusterCommand::AddMember {
+            name: name.to_string(),
+            incarnation: Incarnation(incarnation),
+            address: String::new(),
+        }
+    }
+
+    fn founded() -> Layout {
+        let member = Member {
+            name: "n1".to_string(),
+            incarnation: Incarnation(1),
+            address: String::new(),
+            since: Epoch(0),
+        };
+        found(ClusterId(1), NodeId::of_name("n1"), member, 8, 3)
+    }
+
+    fn after(layout: &Layout, command: &ClusterCommand) -> Layout {
+        apply(layout, command).unwrap()
+    }
+
+    /// All members report until nothing moves any more; returns all layouts on the way.
+    fn settle(layout: Layout) -> Vec<Layout> {
+        let mut steps = alloc::vec![layout];
+        while let Some(moving) = steps.last().and_then(|layout| layout.moving.clone()) {
+            let mut layout = steps[steps.len() - 1].clone();
+            for node in layout.members.clone().into_keys() {
+                layout = after(&layout, &ClusterCommand::MoveDone { node, since: moving.since });
+            }
+            assert!(layout.epoch > steps[steps.len() - 1].epoch);
+            steps.push(layout);
+        }
+        steps
+    }
+
+    fn settled(layout: Layout) -> Layout {
+        settle(layout).pop().unwrap()
+    }
+
+    #[test]
+    fn a_cluster_grows_and_every_step_of_the_move_reads_where_writes_go() {
+        let mut layout = founded();
+        for (name, incarnation) in [("n2", 2), ("n3", 3), ("n4", 4)] {
+            let steps = settle(after(&layout, &add(name, incarnation)));
+            for pair in steps.windows(2) {
+                for partition in (0..8).map(PartitionId) {
+                    let writers = pair[1].writers(partition);
+                    assert!(pair[0].readers(partition).iter().all(|node| writers.contains(node)));
+                    let writers = pair[0].writers(partition);
+                    assert!(pair[1].readers(partition).iter().all(|node| writers.contains(node)));
+                }
+            }
+            layout = steps.into_iter().next_back().unwrap();
+        }
+        assert_eq!(layout.members.len(), 4);
+        assert_eq!(layout.owners(PartitionId(0)).len(), 3);
+    }
+
+    #[test]
+    fn reads_count_old_owners_until_the_copy_is_done() {
+        let moving = after(&founded(), &add("n2", 2));
+        let n1 = NodeId::of_name("n1");
+        for partition in (0..8).map(PartitionId) {
+            assert_eq!(moving.readers(partition), [n1]);
+            assert_eq!(moving.writers(partition).len(), 2);
+        }
+    }
+
+    #[test]
+    fn members_that_come_while_a_move_switches_over_get_a_move_of_their_own() {
+        let copying = after(&founded(), &add("n2", 2));
+        let since = copying.moving.as_ref().unwrap().since;
+        let mut layout = copying;
+        for node in [NodeId::of_name("n1"), NodeId::of_name("n2")] {
+            layout = after(&layout, &ClusterCommand::MoveDone { node, since });
+        }
+        assert_eq!(stage(&layout), Some(Stage::Switch));
+        let ring = layout.ring.clone();
+        layout = after(&layout, &add("n3", 3));
+        assert_eq!(layout.ring, ring);
+        layout = settled(layout);
+        assert_eq!(layout.owners(PartitionId(3)).len(), 3);
+        assert!(ring_fits_members(&layout));
+    }
+
+    #[test]
+    fn a_wiped_member_is_taken_in_again_and_does_not_count_as_a_reader_until_it_is_filled() {
+        let mut layout = settled(after(&founded(), &add("n2", 2)));
+        layout = settled(after(&layout, &add("n3", 3)));
+        let n3 = NodeId::of_name("n3");
+        let replaced = after(&layout, &add("n3", 33));
+        for partition in (0..8).map(PartitionId) {
+            assert!(!replaced.readers(partition).contains(&n3));
+            assert!(replaced.writers(partition).contains(&n3));
+        }
+        let done = settled(replaced);
+        assert!(done.readers(PartitionId(0)).contains(&n3));
+    }
+
+    #[test]
+    fn late_and_foreign_reports_change_nothing() {
+        let layout = after(&founded(), &add("n2", 2));
+        let n1 = NodeId::of_name("n1");
+        for (node, since) in [(n1, Epoch(1)), (NodeId(99), Epoch(2)), (n1, Epoch(2))] {
+            let next = after(&layout, &ClusterCommand::MoveDone { node, since });
+            assert_eq!(next.epoch, layout.epoch);
+        }
+    }
+
+    #[test]
+    fn what_would_break_the_cluster_is_refused_in_words() {
+        let layout = founded();
+        let words = |command| apply(&layout, &command).unwrap_err().to_string();
+        let founder = NodeId::of_name("n1");
+        assert!(words(ClusterCommand::RemoveMember(founder)).contains("cannot be removed"));
+        assert!(words(ClusterCommand::RemoveMember(NodeId(9))).contains("no such member"));
+        assert!(words(ClusterCommand::SetReplicas(0)).contains("from 1 to 9"));
+        assert!(words(add("n1", 77)).contains("data folder is gone"));
+    }
+}

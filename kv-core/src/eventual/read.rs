@@ -1,0 +1,198 @@
+//! Reads: ask all readers, wait for R, merge, mend those that were behind.
+//!
+//! With blocking repair an answer waits until what it shows stands on a read quorum, so that of two
+//! reads in a row the second never shows less (as long as 2R > N). Readers that answer later are
+//! compared too, and mended without anyone waiting.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::operation::{Intent, Phase, Repair};
+use super::{Eventual, Ground};
+use crate::disk::Disk;
+use crate::error::RequestError;
+use crate::event::EventKind;
+use crate::hash;
+use crate::id::{LogPosition, NodeId};
+use crate::message::{Message, Refusal, Token};
+use crate::request::{ReadValue, Reply};
+use crate::version::Object;
+
+/// The token of a repair that no one waits for.
+pub(super) const UNAWAITED: Token = 0;
+
+impl Eventual {
+    /// Asks all readers of now, this node among them if it is one.
+    pub(super) fn begin_read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
+        let Some(operation) = self.operations.get_mut(&token) else { return };
+        let readers = ground.layout.readers(operation.partition);
+        let need = operation.read_quorum.min(readers.len() as u64);
+        let reachable =
+            readers.iter().filter(|node| ground.reachable.contains(node)).count() as u64;
+        operation.answers.clear();
+        operation.phase = Phase::Read;
+        operation.receipt.epoch = ground.layout.epoch;
+        operation.receipt.asked.clone_from(&readers);
+        operation.readers = readers;
+        if reachable < need || need == 0 {
+            let error = RequestError::Unavailable(format!(
+                "{reachable} of {} replicas can be reached and the read needs {need}; try again later or lower read_quorum",
+                operation.readers.len()
+            ));
+            return self.finish(ground, token, Err(error));
+        }
+        let mut local = None;
+        for &node in &operation.readers {
+            if node == self.me {
+                local = Some(Self::load(ground.store, operation.partition, &operation.key));
+                continue;
+            }
+            let epoch = ground.layout.epoch;
+            let message = Message::Fetch { token, epoch, key: operation.key.clone() };
+            ground.out.send(node, Some(operation.partition), LogPosition::START, message);
+        }
+        if let Some(found) = local {
+            if let Some((_, at)) = &found {
+                operation.after = operation.after.max(*at);
+            }
+            operation.answers.insert(self.me, found.map(|(object, _)| object));
+            self.check_read(ground, token);
+        }
+    }
+
+    /// A reader answered.
+    pub(super) fn on_fetched<D: Disk>(
+        &mut self,
+        ground: &mut Ground<'_, D>,
+        from: NodeId,
+        token: Token,
+        object: Result<Option<Object>, Refusal>,
+    ) {
+        let Some(operation) = self.operations.get_mut(&token) else { return };
+        let asked = operation.readers.contains(&from);
+        // A reader that knows a later layout sends it along, and the read begins again under it.
+        let (Ok(object), true) = (object, asked) else { return };
+        operation.answers.insert(from, object);
+        if operation.answered {
+            if !operation.awaits_readers() {
+                self.mend_late(ground, token);
+                self.forget(token);
+            }
+        } else if matches!(operation.phase, Phase::Read) {
+            self.check_read(ground, token);
+        }
+    }
+
+    /// Goes on once R readers have answered: to the answer, a repair, or the write that follows.
+    fn check_read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
+        let Some(operation) = self.operations.get_mut(&token) else { return };
+        let need = operation.read_quorum.min(operation.readers.len() as u64);
+        if (operation.answers.len() as u64) < need {
+            return;
+        }
+        operation.receipt.acknowledged = operation.answers.keys().copied().collect();
+        let merged = merge_all(operation.answers.values());
+        if let Intent::Write { .. } = operation.intent {
+            return self.begin_write(ground, token, Some(merged.context()));
+        }
+        let stale = stale_among(operation.answers.iter(), &merged);
+        if stale.is_empty() || !operation.blocking_repair {
+            return self.answer_read(ground, token, &merged);
+        }
+        let fresh = |node: &&NodeId| !stale.contains(node);
+        let holders = operation.answers.keys().filter(fresh).copied().collect();
+        operation.phase = Phase::Repair(Repair { merged: merged.clone(), holders, need });
+        operation.receipt.repaired.clone_from(&stale);
+        for node in stale {
+            self.mend(ground, token, token, node, &merged);
+        }
+        self.check_repair(ground, token);
+    }
+
+    /// Answers once what was found stands on enough replicas.
+    pub(super) fn check_repair<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
+        let Some(operation) = self.operations.get(&token) else { return };
+        let Phase::Repair(repair) = &operation.phase else { return };
+        if repair.holders.len() as u64 >= repair.need {
+            let merged = repair.merged.clone();
+            self.answer_read(ground, token, &merged);
+        }
+    }
+
+    /// Compares all answers once more when no more are awaited, and mends who is behind.
+    pub(super) fn mend_late<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
+        let Some(operation) = self.operations.get(&token) else { return };
+        let merged = merge_all(operation.answers.values());
+        let mended = |node: &&NodeId| !operation.receipt.repaired.contains(node);
+        let stale = stale_among(operation.answers.iter(), &merged);
+        for node in stale.iter().filter(mended).copied().collect::<Vec<_>>() {
+            self.mend(ground, token, UNAWAITED, node, &merged);
+        }
+    }
+
+    fn answer_read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token, merged: &Object) {
+        let Some(operation) = self.operations.get(&token) else { return };
+        let mut values: Vec<ReadValue> = merged
+            .siblings()
+            .filter_map(|(dot, sibling)| {
+                let value = sibling.value.clone()?;
+                Some(ReadValue { dot, stamp: sibling.stamp, value })
+            })
+            .collect();
+        values.sort_by_key(|value| core::cmp::Reverse((value.stamp, value.dot)));
+        let receipt = operation.receipt.clone();
+        if !operation.awaits_readers() {
+            self.mend_late(ground, token);
+        }
+        self.finish(ground, token, Ok(Reply::Read { values, context: merged.context(), receipt }));
+    }
+
+    /// Sends a replica what it missed; the answer comes back under `reply_token`.
+    fn mend<D: Disk>(
+        &mut self,
+        ground: &mut Ground<'_, D>,
+        token: Token,
+        reply_token: Token,
+        node: NodeId,
+        merged: &Object,
+    ) {
+        let Some(operation) = self.operations.get(&token) else { return };
+        let (key, partition) = (operation.key.clone(), operation.partition);
+        ground.out.event(EventKind::Repaired { replica: node, key: hash::of(&key) });
+        if node != self.me {
+            let after = operation.after;
+            let epoch = ground.layout.epoch;
+            let object = merged.clone();
+            let message = Message::Store { token: reply_token, epoch, key, object };
+            ground.out.send(node, Some(partition), after, message);
+            return;
+        }
+        let kept = self.keep(ground, &key, merged);
+        if let (Ok(at), Some(operation)) = (kept, self.operations.get_mut(&token)) {
+            operation.after = operation.after.max(at);
+            if let Phase::Repair(repair) = &mut operation.phase {
+                repair.holders.insert(node);
+            }
+        }
+    }
+}
+
+fn merge_all<'a>(answers: impl Iterator<Item = &'a Option<Object>>) -> Object {
+    let mut merged = Object::default();
+    answers.flatten().for_each(|object| merged.merge(object));
+    merged
+}
+
+/// The replicas whose copy lacks something of the merged one.
+fn stale_among<'a>(
+    answers: impl Iterator<Item = (&'a NodeId, &'a Option<Object>)>,
+    merged: &Object,
+) -> Vec<NodeId> {
+    let (digest, empty) = (merged.digest(), Object::default().digest());
+    let stale: BTreeSet<NodeId> = answers
+        .filter(|(_, object)| object.as_ref().map_or(empty, Object::digest) != digest)
+        .map(|(&node, _)| node)
+        .collect();
+    stale.into_iter().collect()
+}

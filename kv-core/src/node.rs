@@ -1,0 +1,389 @@
+//! A node: the machines, the store and the outbox put together, and nothing but routing.
+//!
+//! A shell opens a [`Node`] on a disk, then for each thing that happens calls [`Node::handle`] and drains
+//! [`Node::poll`]; it waits no longer than until [`Node::next_deadline`]. Machines never see each other:
+//! the node passes each the facts of the others, writes down what must be durable and asks for a sync
+//! whenever something is not. While one sync is under way more is appended, so the next covers it all.
+//!
+//! Left out: anything a machine could decide.
+
+mod admin;
+mod listing;
+mod opening;
+mod route;
+mod view;
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+pub use opening::OpenError;
+pub use view::{NodeView, PeerView};
+
+use crate::cluster::{Adoption, Cluster};
+use crate::disk::{Disk, DiskError};
+use crate::error::RequestError;
+use crate::event::{Cause, DropReason, EventKind};
+use crate::eventual::{Eventual, Ground};
+use crate::gossip::Gossip;
+use crate::id::{Epoch, FileId, JobId, LogPosition, NodeId, RequestId};
+use crate::io::{Boot, Input, Job, JobResult, Output};
+use crate::message::Hello;
+use crate::outbox::Outbox;
+use crate::request::Request;
+use crate::rng::Rng;
+use crate::settings::Settings;
+use crate::storage::{Batch, Store};
+use crate::time::{HybridClock, Micros, Mono, Now};
+use crate::timers::TimerTable;
+use crate::version::Object;
+
+/// After how long without a write the log says that all of it is durable.
+const IDLE: Micros = Micros::from_millis(1_000);
+
+/// Where the idle timer sits in the table.
+const IDLE_TIMER: usize = 0;
+
+/// One node. `Clone` gives a second one that goes on independently.
+#[derive(Clone, Debug)]
+pub struct Node {
+    store: Store,
+    out: Outbox,
+    clock: HybridClock,
+    rng: Rng,
+    settings: Settings,
+    gossip: Gossip,
+    cluster: Cluster,
+    eventual: Eventual,
+    listings: BTreeMap<RequestId, listing::Listing>,
+    timers: TimerTable<1>,
+    sync_outstanding: bool,
+    verifying: Option<(JobId, FileId)>,
+    full: bool,
+    halted: Option<String>,
+}
+
+impl Node {
+    /// Opens a node on its disk, formatting an empty one. With an error nothing can be served, and the
+    /// words say what to do.
+    pub fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Self, OpenError> {
+        opening::open(boot, now, disk)
+    }
+
+    /// Takes in one thing that happened. Everything that came of the last one must have been polled.
+    pub fn handle(&mut self, now: Now, input: Input, disk: &mut impl Disk) {
+        debug_assert!(self.out.is_drained(), "outputs are drained between inputs");
+        self.out.begin(now, cause_of(&input));
+        if self.halted.is_some() {
+            self.refuse(input);
+            return;
+        }
+        match input {
+            Input::Message(envelope) => self.on_message(now, envelope, disk),
+            Input::Request { id, request } => self.on_request(now, id, request, disk),
+            Input::Cancel { id } => self.on_cancel(id),
+            Input::Credit { id, items } => self.on_credit(id, items),
+            Input::Link { peer, up } => self.on_link(now, peer, up, disk),
+            Input::Synced { upto, result } => self.on_synced(now, upto, result),
+            Input::JobDone { id, result } => self.on_job_done(id, result),
+            Input::Timer => self.on_timer(now, disk),
+        }
+        self.settle(now, disk);
+    }
+
+    /// The next thing to do, until there is none. It may be done at once.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.poll()
+    }
+
+    /// When [`Input::Timer`] is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        if self.halted.is_some() {
+            return None;
+        }
+        let deadlines = [
+            self.gossip.next_deadline(),
+            self.cluster.next_deadline(),
+            self.eventual.next_deadline(),
+            self.timers.next(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// What this node says first on a link.
+    #[must_use]
+    pub fn hello(&self) -> Hello {
+        self.cluster.hello().clone()
+    }
+
+    /// The other members with their addresses, to which the shell should hold links.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(NodeId, String)> {
+        let me = self.cluster.hello().node;
+        let members = self.cluster.membership().into_iter().flat_map(|layout| &layout.members);
+        members
+            .filter(|(node, _)| **node != me)
+            .map(|(node, member)| (*node, member.address.clone()))
+            .collect()
+    }
+
+    /// The epoch of the layout in force; it grows whenever [`Self::addresses`] may have changed.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.cluster.layout().map_or(Epoch(0), |layout| layout.epoch)
+    }
+
+    /// What this very node holds under a key.
+    #[must_use]
+    pub fn object(&self, key: &[u8]) -> Option<Object> {
+        let partition = self.cluster.layout()?.ring.partition_of(key);
+        Eventual::load(&self.store, partition, key).map(|(object, _)| object)
+    }
+
+    /// The settings in force here.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Why the node has stopped for good, if it has. The shell should end the process.
+    #[must_use]
+    pub fn halted(&self) -> Option<&str> {
+        self.halted.as_deref()
+    }
+
+    /// Says in the log that all of it is durable, if it is, so that later damage cannot pass for a torn
+    /// end. For a clean stop: call it when nothing is outstanding, and wait for the sync it asks for.
+    pub fn prepare_stop(&mut self, disk: &mut impl Disk) {
+        if self.halted.is_none() && self.store.mark_durable(disk).is_ok() {
+            self.ask_for_sync();
+        }
+    }
+
+    /// Runs the eventual machine on the ground it needs; nothing if this node is no member.
+    fn with_eventual<D: Disk, R>(
+        &mut self,
+        now: Now,
+        disk: &mut D,
+        run: impl FnOnce(&mut Eventual, &mut Ground<'_, D>) -> R,
+    ) -> Option<R> {
+        let layout = self.cluster.membership()?;
+        let mut ground = Ground {
+            now,
+            layout,
+            settings: &self.settings,
+            chosen: self.gossip.document().latest(),
+            reachable: self.gossip.reachable(),
+            store: &mut self.store,
+            disk,
+            clock: &mut self.clock,
+            out: &mut self.out,
+        };
+        Some(run(&mut self.eventual, &mut ground))
+    }
+
+    fn on_synced(&mut self, now: Now, upto: LogPosition, result: Result<(), DiskError>) {
+        self.sync_outstanding = false;
+        if let Err(error) = result {
+            self.halt(&error);
+            return;
+        }
+        self.store.synced(upto);
+        self.out.release(upto);
+        self.timers.set(IDLE_TIMER, now.mono + IDLE);
+    }
+
+    fn on_job_done(&mut self, id: JobId, result: Result<JobResult, DiskError>) {
+        let Some((_, segment)) = self.verifying.take_if(|(job, _)| *job == id) else { return };
+        self.out.event(match result {
+            Ok(JobResult::Verified { records, damaged_at: None }) => {
+                EventKind::SegmentVerified { segment, records }
+            }
+            Ok(JobResult::Verified { damaged_at, .. }) => {
+                EventKind::SegmentDamaged { segment, offset: damaged_at }
+            }
+            Err(_) => EventKind::SegmentDamaged { segment, offset: None },
+        });
+    }
+
+    fn on_timer(&mut self, now: Now, disk: &mut impl Disk) {
+        if self.cluster.membership().is_some() {
+            let epoch = self.epoch();
+            self.gossip.on_timer(now, epoch, &self.settings, &mut self.out);
+        }
+        let entropy = self.rng.any();
+        let replicas = self.settings.get(crate::settings::Setting::Replicas);
+        if let Some(adoption) = self.cluster.on_timer(now, entropy, replicas, &mut self.out) {
+            self.adopt(now, adoption, disk);
+        }
+        self.with_eventual(now, disk, |eventual, ground| eventual.on_timer(ground));
+        if self.timers.take_due(IDLE_TIMER, now.mono) {
+            // Without room for the marker nothing is lost; the next write tries again.
+            let _ = self.store.mark_durable(disk);
+        }
+    }
+
+    /// Lives by a layout from now on: writes it down, then tells every machine.
+    fn adopt(&mut self, now: Now, adoption: Adoption, disk: &mut impl Disk) {
+        let mut batch = Batch::default();
+        batch.put(opening::LAYOUT, crate::codec::encode(&adoption.layout));
+        let leaves = adoption.switched && self.cluster.layout().is_some();
+        if leaves {
+            batch.remove(opening::SETTINGS);
+        }
+        // Without room the layout is not adopted; it will arrive again.
+        let Ok(at) = self.store.apply(&batch, disk) else { return };
+        let layout = adoption.layout.clone();
+        self.out.speak_for(layout.cluster, at);
+        if leaves {
+            self.gossip.replace_document(crate::settings::SettingsDocument::default());
+        }
+        if adoption.switched && layout.founder != self.cluster.hello().node {
+            self.out.event(EventKind::Joined(layout.cluster));
+        }
+        self.out.event(EventKind::LayoutChanged {
+            epoch: layout.epoch,
+            members: layout.members.len() as u64,
+            moving: layout.moving.is_some(),
+        });
+        self.cluster.adopted(now, adoption, at, &mut self.out);
+        self.refresh_settings(now);
+        self.gossip.adopt(now, &layout, &self.settings);
+        self.with_eventual(now, disk, |eventual, ground| eventual.on_layout(ground));
+    }
+
+    fn refresh_settings(&mut self, now: Now) {
+        let default = self.settings.get(crate::settings::Setting::Replicas);
+        let replicas = self.cluster.layout().map_or(default, |layout| layout.replicas);
+        self.settings = self.gossip.document().values(replicas);
+        self.gossip.settings_changed(now, &self.settings);
+    }
+
+    /// What follows from any input: the next stage of a move, jobs, a sync, a halt.
+    fn settle(&mut self, now: Now, disk: &mut impl Disk) {
+        if let Some(since) = self.eventual.stage_done()
+            && let Some(adoption) = self.cluster.done_with_stage(now, since, &mut self.out)
+        {
+            self.adopt(now, adoption, disk);
+        }
+        if self.store.is_full() != self.full {
+            self.full = self.store.is_full();
+            let kind = if self.full { EventKind::DiskFull } else { EventKind::DiskFreed };
+            self.out.event(kind);
+        }
+        if self.verifying.is_none()
+            && let Some((segment, length)) = self.store.next_to_verify()
+        {
+            let job = self.out.job(Job::VerifySegment { segment, length });
+            self.verifying = Some((job, segment));
+        }
+        if let Some(failure) = self.store.failure().cloned() {
+            self.halt(&failure);
+        } else {
+            self.ask_for_sync();
+        }
+    }
+
+    fn ask_for_sync(&mut self) {
+        let end = self.store.end();
+        if !self.sync_outstanding && end > self.store.durable() && self.halted.is_none() {
+            self.sync_outstanding = true;
+            self.out.sync(end);
+        }
+    }
+
+    fn halt(&mut self, error: &DiskError) {
+        if self.halted.is_none() {
+            let reason = error.to_string();
+            self.out.abandon_held();
+            self.out.event(EventKind::Halted { reason: reason.clone() });
+            self.halted = Some(reason);
+        }
+    }
+
+    /// A node that has stopped for good answers requests and does nothing else.
+    fn refuse(&mut self, input: Input) {
+        if let Input::Request { id, .. } = input {
+            let reason = self.halted.as_deref().unwrap_or_default();
+            let words =
+                format!("this node has halted ({reason}); nothing was changed, ask another");
+            self.out.reply(id, LogPosition::START, Err(RequestError::Unavailable(words)));
+        }
+    }
+
+    fn on_link(&mut self, now: Now, peer: Hello, up: bool, disk: &mut impl Disk) {
+        let node = peer.node;
+        if node == self.cluster.hello().node {
+            self.out.dropped(node, DropReason::Nonsense);
+            return;
+        }
+        self.out.event(if up { EventKind::LinkUp(node) } else { EventKind::LinkDown(node) });
+        self.gossip.link(node, up);
+        let member = self
+            .cluster
+            .membership()
+            .is_some_and(|layout| layout.is_member(node, peer.incarnation));
+        self.cluster.link(peer, up);
+        if up && member {
+            self.gossip.tell(node, self.epoch(), &self.settings, &mut self.out);
+        }
+        if !up {
+            self.with_eventual(now, disk, |eventual, ground| eventual.on_link_down(ground, node));
+        }
+    }
+
+    fn on_cancel(&mut self, id: RequestId) {
+        self.listings.remove(&id);
+        self.cluster.forget_wish(id);
+        self.eventual.cancel(id);
+    }
+
+    fn on_credit(&mut self, id: RequestId, items: u32) {
+        if let Some(mut listing) = self.listings.remove(&id) {
+            listing.credit = listing.credit.saturating_add(items);
+            self.go_on_listing(id, listing);
+        }
+    }
+
+    fn on_request(&mut self, now: Now, id: RequestId, request: Request, disk: &mut impl Disk) {
+        let operation = admin::operation_of(&request);
+        self.out.event(EventKind::Requested { request: id, operation });
+        if self.cluster.membership().is_none() {
+            let error = self.not_serving();
+            self.out.reply(id, LogPosition::START, Err(error));
+            return;
+        }
+        match request {
+            Request::Get { .. } | Request::Put { .. } | Request::Delete { .. } => {
+                self.with_eventual(now, disk, |eventual, ground| {
+                    eventual.on_request(ground, id, request);
+                });
+            }
+            Request::ListLocal { prefix, credit } => {
+                self.go_on_listing(id, listing::Listing::new(prefix, credit));
+            }
+            Request::Set { changes } => self.set(now, id, &changes, disk),
+            Request::AddPeer { peer } => {
+                self.wish(now, id, crate::cluster::Wish::Together(peer), disk);
+            }
+            Request::RemoveMember { node } => {
+                self.wish(now, id, crate::cluster::Wish::Without(node), disk);
+            }
+        }
+    }
+}
+
+fn cause_of(input: &Input) -> Cause {
+    match input {
+        Input::Message(envelope) => Cause::Message { from: envelope.from, id: envelope.id },
+        Input::Request { id, .. } | Input::Cancel { id } | Input::Credit { id, .. } => {
+            Cause::Request(*id)
+        }
+        Input::Link { peer, .. } => Cause::Link(peer.node),
+        Input::Synced { upto, .. } => Cause::Synced(*upto),
+        Input::JobDone { id, .. } => Cause::Job(*id),
+        Input::Timer => Cause::Timer,
+    }
+}

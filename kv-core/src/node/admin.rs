@@ -1,0 +1,119 @@
+//! Requests that change the cluster or its settings.
+
+use alloc::string::String;
+
+use super::Node;
+use crate::cluster::Wish;
+use crate::codec;
+use crate::disk::Disk;
+use crate::error::RequestError;
+use crate::event::{EventKind, Operation};
+use crate::id::{LogPosition, RequestId};
+use crate::request::{Reply, Request};
+use crate::settings::Setting;
+use crate::storage::Batch;
+use crate::time::Now;
+
+impl Node {
+    /// Changes settings, all or none. N changes by a command of the cluster.
+    pub(super) fn set(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        changes: &[(Setting, u64)],
+        disk: &mut impl Disk,
+    ) {
+        if let Err(words) = self.settings.with(changes) {
+            self.out.reply(id, LogPosition::START, Err(RequestError::Invalid(words)));
+            return;
+        }
+        let now_replicas = self.settings.get(Setting::Replicas);
+        let replicas = changes.iter().rev().find(|(setting, _)| *setting == Setting::Replicas);
+        let wish = replicas.filter(|(_, value)| *value != now_replicas);
+        let before = self.gossip.document().clone();
+        let at = match self.choose(now, changes, disk) {
+            Ok(at) => at,
+            Err(error) => {
+                self.gossip.replace_document(before);
+                self.refresh_settings(now);
+                self.out.reply(id, LogPosition::START, Err(error));
+                return;
+            }
+        };
+        match wish {
+            Some(&(_, replicas)) => self.wish(now, id, Wish::Replicas(replicas), disk),
+            None => self.out.reply(id, at, Ok(Reply::Done)),
+        }
+    }
+
+    /// Asks the cluster machine to bring a change about.
+    pub(super) fn wish(&mut self, now: Now, id: RequestId, wish: Wish, disk: &mut impl Disk) {
+        if let Some(adoption) = self.cluster.wish(now, id, wish, &mut self.out) {
+            self.adopt(now, adoption, disk);
+        }
+    }
+
+    /// Makes the settings document durable after it has changed.
+    pub(super) fn write_settings(&mut self, now: Now, disk: &mut impl Disk) {
+        // Without room the change lives in memory; it will be in the next document that fits.
+        let _ = self.log_settings(disk);
+        self.refresh_settings(now);
+    }
+
+    fn choose(
+        &mut self,
+        now: Now,
+        changes: &[(Setting, u64)],
+        disk: &mut impl Disk,
+    ) -> Result<LogPosition, RequestError> {
+        let me = self.cluster.hello().node;
+        let stamp = self.clock.tick(now.wall);
+        let mut document = self.gossip.document().clone();
+        document.choose(changes, stamp, me);
+        if document == *self.gossip.document() {
+            return Ok(LogPosition::START);
+        }
+        self.gossip.replace_document(document);
+        let at = self.log_settings(disk)?;
+        self.refresh_settings(now);
+        for &(setting, value) in changes.iter().filter(|(setting, _)| *setting != Setting::Replicas)
+        {
+            self.out.event(EventKind::SettingChanged { setting, value, author: me });
+        }
+        self.gossip.spread_settings(&mut self.out);
+        Ok(at)
+    }
+
+    fn log_settings(&mut self, disk: &mut impl Disk) -> Result<LogPosition, RequestError> {
+        let mut batch = Batch::default();
+        batch.put(super::opening::SETTINGS, codec::encode(self.gossip.document()));
+        let at = self.store.apply(&batch, disk).map_err(|_| RequestError::Full)?;
+        self.gossip.document_written(at);
+        Ok(at)
+    }
+
+    /// Why no request is served before this node is a member, or after it was removed.
+    pub(super) fn not_serving(&self) -> RequestError {
+        RequestError::Unavailable(String::from(match self.cluster.layout() {
+            None => {
+                "this node is not a member of a cluster yet; nothing was changed, try again shortly"
+            }
+            Some(_) => {
+                "this node was removed from its cluster; nothing was changed, ask a member, or start it with an empty data folder to join again"
+            }
+        }))
+    }
+}
+
+/// The request in one word.
+pub(super) fn operation_of(request: &Request) -> Operation {
+    match request {
+        Request::Get { .. } => Operation::Get,
+        Request::Put { .. } => Operation::Put,
+        Request::Delete { .. } => Operation::Delete,
+        Request::ListLocal { .. } => Operation::List,
+        Request::Set { .. } => Operation::Set,
+        Request::AddPeer { .. } => Operation::AddPeer,
+        Request::RemoveMember { .. } => Operation::RemoveMember,
+    }
+}

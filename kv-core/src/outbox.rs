@@ -1,0 +1,250 @@
+//! The one outbox of a node: what machines want to happen, held until the disk covers it.
+//!
+//! A machine pushes an output together with the log position it depends on. Outputs leave by position,
+//! then by order of emission. Within one flow (the messages of one lane to one peer about one
+//! partition, the answers to one request) nothing overtakes: an output never leaves before one that was pushed earlier
+//! into its flow. So whatever [`Outbox::poll`] returns may leave at once.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use crate::error::RequestError;
+use crate::event::{Cause, DropReason, Event, EventKind};
+use crate::id::{
+    ClusterId, EventId, Incarnation, JobId, LogPosition, MessageId, NodeId, PartitionId, RequestId,
+};
+use crate::io::{Job, Output};
+use crate::message::{Envelope, Lane, Message};
+use crate::request::Reply;
+use crate::time::Now;
+
+/// Outputs of one node, ready or held.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    from: NodeId,
+    incarnation: Incarnation,
+    cluster: Option<ClusterId>,
+    /// The log position of the membership that every message speaks of.
+    floor: LogPosition,
+    now: Now,
+    cause: Cause,
+    durable: LogPosition,
+    ready: VecDeque<Output>,
+    held: BTreeMap<(LogPosition, u64), Output>,
+    flows: BTreeMap<Flow, LogPosition>,
+    emitted: u64,
+    messages: u64,
+    events: u64,
+    jobs: u64,
+    counters: BTreeMap<&'static str, u64>,
+}
+
+/// What keeps its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Flow {
+    Peer(NodeId, Lane, Option<PartitionId>),
+    Request(RequestId),
+}
+
+impl Outbox {
+    /// An empty outbox of this node.
+    #[must_use]
+    pub fn new(from: NodeId, incarnation: Incarnation, now: Now) -> Self {
+        Self {
+            from,
+            incarnation,
+            cluster: None,
+            floor: LogPosition::START,
+            now,
+            cause: Cause::Boot,
+            durable: LogPosition::START,
+            ready: VecDeque::new(),
+            held: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            emitted: 0,
+            messages: 0,
+            events: 0,
+            jobs: 0,
+            counters: BTreeMap::new(),
+        }
+    }
+
+    /// Names the input whose effects follow.
+    pub fn begin(&mut self, now: Now, cause: Cause) {
+        self.now = now;
+        self.cause = cause;
+    }
+
+    /// From now on every message is sent as a member of this cluster, which is durable from `at` on.
+    pub fn speak_for(&mut self, cluster: ClusterId, at: LogPosition) {
+        self.cluster = Some(cluster);
+        self.floor = at;
+    }
+
+    /// Sends a message once the log is durable up to `after`. Messages about one partition keep their
+    /// order towards one peer, and so do those about none.
+    pub fn send(
+        &mut self,
+        to: NodeId,
+        about: Option<PartitionId>,
+        after: LogPosition,
+        message: Message,
+    ) {
+        debug_assert!(to != self.from, "a node does not write to itself");
+        self.messages += 1;
+        let envelope = Envelope {
+            id: MessageId(self.messages),
+            cluster: self.cluster,
+            from: self.from,
+            incarnation: self.incarnation,
+            to,
+            message,
+        };
+        let lane = envelope.message.lane();
+        let after = after.max(self.floor);
+        self.push(Flow::Peer(to, lane, about), after, Output::Send { lane, envelope });
+    }
+
+    /// Gives a client its only or last answer, and tells so in an event.
+    pub fn reply(
+        &mut self,
+        id: RequestId,
+        after: LogPosition,
+        result: Result<Reply, RequestError>,
+    ) {
+        let error = result.as_ref().err().cloned();
+        self.push(Flow::Request(id), after, Output::Reply { id, result, more: false });
+        self.event(EventKind::Answered { request: id, error });
+    }
+
+    /// Gives a client a part of a long answer.
+    pub fn reply_part(&mut self, id: RequestId, after: LogPosition, part: Reply) {
+        let output = Output::Reply { id, result: Ok(part), more: true };
+        self.push(Flow::Request(id), after, output);
+    }
+
+    /// Tells that something happened.
+    pub fn event(&mut self, kind: EventKind) {
+        *self.counters.entry(kind.name()).or_default() += 1;
+        self.events += 1;
+        let event = Event { id: EventId(self.events), at: self.now, cause: self.cause, kind };
+        self.ready.push_back(Output::Event(event));
+    }
+
+    /// Tells that an input was dropped, and why.
+    pub fn dropped(&mut self, from: NodeId, reason: DropReason) {
+        self.event(EventKind::Dropped { from, reason });
+    }
+
+    /// Starts a job.
+    pub fn job(&mut self, job: Job) -> JobId {
+        self.jobs += 1;
+        let id = JobId(self.jobs);
+        self.ready.push_back(Output::Job { id, job });
+        id
+    }
+
+    /// Asks for a sync. The caller sees to it that only one is outstanding.
+    pub fn sync(&mut self, upto: LogPosition) {
+        self.ready.push_back(Output::Sync { upto });
+    }
+
+    /// The log is durable up to here: what waited for it may leave.
+    pub fn release(&mut self, durable: LogPosition) {
+        self.durable = self.durable.max(durable);
+        while let Some(first) = self.held.first_entry() {
+            if first.key().0 > self.durable {
+                break;
+            }
+            self.ready.push_back(first.remove());
+        }
+        let durable = self.durable;
+        self.flows.retain(|_, position| *position > durable);
+    }
+
+    /// The next output that may leave.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.ready.pop_front()
+    }
+
+    /// Whether everything that may leave has left.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// Forgets everything that waits: the log will never be durable.
+    pub fn abandon_held(&mut self) {
+        self.held.clear();
+        self.flows.clear();
+    }
+
+    /// How many outputs wait for a sync.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.len() as u64
+    }
+
+    /// How often each kind of event has happened.
+    #[must_use]
+    pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
+        &self.counters
+    }
+
+    fn push(&mut self, flow: Flow, after: LogPosition, output: Output) {
+        let after = self.flows.get(&flow).copied().unwrap_or_default().max(after);
+        if after <= self.durable {
+            self.ready.push_back(output);
+        } else {
+            self.flows.insert(flow, after);
+            self.emitted += 1;
+            self.held.insert((after, self.emitted), output);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::id::FileId;
+
+    fn at(offset: u64) -> LogPosition {
+        LogPosition { segment: FileId(1), offset }
+    }
+
+    fn finished(outbox: &mut Outbox) -> Vec<u64> {
+        core::iter::from_fn(|| outbox.poll())
+            .filter_map(|output| match output {
+                Output::Reply { id, .. } => Some(id.0),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn outputs_leave_by_position_then_by_order_of_emission() {
+        let mut outbox = Outbox::new(NodeId(1), Incarnation(1), Now::default());
+        for (id, offset) in [(1, 30), (2, 10), (3, 20), (4, 10), (5, 0)] {
+            outbox.reply(RequestId(id), at(offset), Ok(Reply::Done));
+        }
+        assert_eq!(finished(&mut outbox), []);
+        outbox.release(at(20));
+        assert_eq!(finished(&mut outbox), [5, 2, 4, 3]);
+        outbox.release(at(30));
+        assert_eq!(finished(&mut outbox), [1]);
+        assert_eq!(outbox.held(), 0);
+    }
+
+    #[test]
+    fn nothing_overtakes_within_a_flow() {
+        let mut outbox = Outbox::new(NodeId(1), Incarnation(1), Now::default());
+        outbox.release(at(5));
+        outbox.reply_part(RequestId(1), at(10), Reply::Keys(Vec::new()));
+        outbox.reply(RequestId(1), LogPosition::START, Ok(Reply::Done));
+        outbox.reply(RequestId(2), LogPosition::START, Ok(Reply::Done));
+        assert_eq!(finished(&mut outbox), [2]);
+        outbox.release(at(10));
+        assert_eq!(finished(&mut outbox), [1, 1]);
+    }
+}
