@@ -169,26 +169,31 @@ impl Cluster {
         command: ClusterCommand,
         out: &mut Outbox,
     ) -> Result<Option<Adoption>, RequestError> {
-        let Some(layout) = &self.layout else {
-            return Err(not_a_member());
-        };
-        let next = change::apply(layout, &command)?;
-        let founder = layout.founder;
+        let (founder, next) = self.check(&command)?;
         if founder != self.me.node {
-            if !self.linked.contains_key(&founder) {
-                return Err(RequestError::Unavailable(alloc::format!(
-                    "the founding node {} cannot be reached and only it changes the cluster; nothing was changed, start it again",
-                    layout.name_of(founder)
-                )));
-            }
             out.send(founder, None, self.layout_at, Message::Propose(command));
             return Ok(None);
         }
-        if next.epoch == layout.epoch {
+        if self.layout.as_ref().is_some_and(|layout| layout.epoch == next.epoch) {
             self.layout = Some(next);
             return Ok(None);
         }
         Ok(Some(Adoption { layout: next, switched: false }))
+    }
+
+    /// Whether a change can be proposed now: to whom, and the layout that would come of it here.
+    pub fn check(&self, command: &ClusterCommand) -> Result<(NodeId, Layout), RequestError> {
+        let Some(layout) = &self.layout else {
+            return Err(not_a_member());
+        };
+        let founder = layout.founder;
+        if founder != self.me.node && !self.linked.contains_key(&founder) {
+            return Err(RequestError::Unavailable(alloc::format!(
+                "the founding node {} cannot be reached and only it changes the cluster; nothing was changed, start it again",
+                layout.name_of(founder)
+            )));
+        }
+        Ok((founder, change::apply(layout, command)?))
     }
 
     /// Proposes a change for a client, who is answered once a layout fulfils the wish.
@@ -275,6 +280,9 @@ impl Cluster {
         since: Epoch,
         out: &mut Outbox,
     ) -> Option<Adoption> {
+        if self.done == Some(since) {
+            return None; // Reported already; the retry timer repeats it.
+        }
         self.done = Some(since);
         self.arm(now.mono);
         self.report_done(out)

@@ -29,7 +29,7 @@ use bytes::Bytes;
 
 use crate::disk::Disk;
 use crate::error::RequestError;
-use crate::id::{Incarnation, LogPosition, NodeId, PartitionId, RequestId};
+use crate::id::{BootCount, Incarnation, LogPosition, NodeId, PartitionId, RequestId};
 use crate::message::{Message, Token};
 use crate::outbox::Outbox;
 use crate::request::{Reply, Request};
@@ -85,7 +85,7 @@ pub struct Eventual {
 impl Eventual {
     /// The machine of a node that has just been opened.
     #[must_use]
-    pub fn new(me: NodeId, actor: Incarnation) -> Self {
+    pub fn new(me: NodeId, actor: Incarnation, boot: BootCount) -> Self {
         Self {
             me,
             actor,
@@ -93,7 +93,8 @@ impl Eventual {
             operations: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             clients: BTreeMap::new(),
-            last_token: 0,
+            // A late answer to a question of an earlier boot must not pass for one of this boot.
+            last_token: boot.0 << 40,
             handoff: None,
         }
     }

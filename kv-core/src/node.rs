@@ -263,7 +263,7 @@ impl Node {
 
     /// What follows from any input: the next stage of a move, jobs, a sync, a halt.
     fn settle(&mut self, now: Now, disk: &mut impl Disk) {
-        if let Some(since) = self.eventual.stage_done()
+        while let Some(since) = self.eventual.stage_done()
             && let Some(adoption) = self.cluster.done_with_stage(now, since, &mut self.out)
         {
             self.adopt(now, adoption, disk);

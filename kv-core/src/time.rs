@@ -74,6 +74,12 @@ impl Stamp {
         self.0 >> 16
     }
 
+    /// The smallest greater stamp.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     const fn at(wall: Wall) -> Self {
         Self((wall.0 / 1_000) << 16)
     }

@@ -42,19 +42,14 @@ pub(super) struct HandOff {
     /// What each new owner has not confirmed.
     awaited: BTreeMap<NodeId, Vec<(Bytes, Object)>>,
     after: LogPosition,
-    resend_at: Mono,
+    /// When to send the next batch, or this one again.
+    go_on_at: Mono,
     sent: BTreeMap<NodeId, u64>,
 }
 
 impl HandOff {
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        if !self.awaited.is_empty() {
-            Some(self.resend_at)
-        } else if self.cursor.is_some() {
-            Some(Mono(0)) // There is more to do right away.
-        } else {
-            None
-        }
+        (self.cursor.is_some() || !self.awaited.is_empty()).then_some(self.go_on_at)
     }
 }
 
@@ -82,7 +77,7 @@ impl Eventual {
             token: 0,
             awaited: BTreeMap::new(),
             after: LogPosition::START,
-            resend_at: Mono(0),
+            go_on_at: ground.now.mono,
             sent: BTreeMap::new(),
         });
     }
@@ -90,10 +85,10 @@ impl Eventual {
     /// Sends the next batch, or the last one again if it was not confirmed for long.
     pub(super) fn repeat_handoff<D: Disk>(&mut self, ground: &mut Ground<'_, D>) {
         let Some(mut handoff) = self.handoff.take() else { return };
-        if handoff.awaited.is_empty() && handoff.cursor.is_some() {
-            self.next_batch(ground, &mut handoff);
-            self.send_batch(ground, &mut handoff);
-        } else if handoff.resend_at <= ground.now.mono {
+        if handoff.next_deadline().is_some_and(|at| at <= ground.now.mono) {
+            if handoff.awaited.is_empty() {
+                self.next_batch(ground, &mut handoff);
+            }
             self.send_batch(ground, &mut handoff);
         }
         self.handoff = Some(handoff);
@@ -139,6 +134,9 @@ impl Eventual {
         if let Some(objects) = handoff.awaited.remove(&from) {
             *handoff.sent.entry(from).or_default() += objects.len() as u64;
         }
+        if handoff.awaited.is_empty() {
+            handoff.go_on_at = ground.now.mono;
+        }
         if handoff.cursor.is_none() && handoff.awaited.is_empty() {
             for (to, objects) in core::mem::take(&mut handoff.sent) {
                 ground.out.event(EventKind::HandedOff { to, objects });
@@ -173,7 +171,8 @@ impl Eventual {
     }
 
     fn send_batch<D: Disk>(&mut self, ground: &mut Ground<'_, D>, handoff: &mut HandOff) {
-        handoff.resend_at = ground.now.mono + RESEND;
+        let pause = if handoff.awaited.is_empty() { Micros(0) } else { RESEND };
+        handoff.go_on_at = ground.now.mono + pause;
         for (&node, objects) in &handoff.awaited {
             let message = Message::HandOff {
                 token: handoff.token,

@@ -9,6 +9,7 @@ use crate::disk::Disk;
 use crate::error::RequestError;
 use crate::event::{EventKind, Operation};
 use crate::id::{LogPosition, RequestId};
+use crate::message::ClusterCommand;
 use crate::request::{Reply, Request};
 use crate::settings::Setting;
 use crate::storage::Batch;
@@ -30,6 +31,12 @@ impl Node {
         let now_replicas = self.settings.get(Setting::Replicas);
         let replicas = changes.iter().rev().find(|(setting, _)| *setting == Setting::Replicas);
         let wish = replicas.filter(|(_, value)| *value != now_replicas);
+        if let Some(&(_, replicas)) = wish
+            && let Err(error) = self.cluster.check(&ClusterCommand::SetReplicas(replicas))
+        {
+            self.out.reply(id, LogPosition::START, Err(error));
+            return;
+        }
         let before = self.gossip.document().clone();
         let at = match self.choose(now, changes, disk) {
             Ok(at) => at,
@@ -67,8 +74,9 @@ impl Node {
         disk: &mut impl Disk,
     ) -> Result<LogPosition, RequestError> {
         let me = self.cluster.hello().node;
-        let stamp = self.clock.tick(now.wall);
         let mut document = self.gossip.document().clone();
+        // Even if the clock was set back, a new choice is later than those it replaces.
+        let stamp = self.clock.tick(now.wall).max(document.latest().next());
         document.choose(changes, stamp, me);
         if document == *self.gossip.document() {
             return Ok(LogPosition::START);

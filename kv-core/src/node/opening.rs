@@ -122,7 +122,7 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
     let mut node = Node {
         gossip: Gossip::new(me, incarnation, count, document, gossip_rng),
         cluster: Cluster::new(now, hello, boot.partitions, boot.founding, layout),
-        eventual: Eventual::new(me, incarnation),
+        eventual: Eventual::new(me, incarnation, count),
         store,
         out,
         clock: HybridClock::default(),
