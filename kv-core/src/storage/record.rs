@@ -228,3 +228,45 @@ impl SegmentStart {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn written(segment: FileId, offset: u64, length: usize) -> Vec<u8> {
+        let mut writer = Writer::new(segment, offset);
+        let batch = Encoded { payload: vec![7; length], starts: vec![0] };
+        writer.batch(3, 2, &batch);
+        writer.bytes().to_vec()
+    }
+
+    #[test]
+    fn a_record_is_one_only_in_its_place() {
+        let bytes = written(FileId(4), 64, 10);
+        let record = parse(FileId(4), 64, &bytes).expect("it is whole");
+        let header = Header { seq: 3, kind: Kind::Full, changes: 1, durable_seq: 2 };
+        assert_eq!(record, Record { header, payload: &[7; 10], length: 40 });
+        assert_eq!(parse(FileId(4), 72, &bytes), None, "another offset");
+        assert_eq!(parse(FileId(5), 64, &bytes), None, "another segment");
+        for length in 0..bytes.len() {
+            assert_eq!(parse(FileId(4), 64, &bytes[..length]), None, "{length} bytes of it");
+        }
+    }
+
+    #[test]
+    fn a_batch_begins_behind_a_rest_that_is_too_short_for_a_header() {
+        let offset = BLOCK - ALIGNMENT;
+        let bytes = written(FileId(4), offset, 10);
+        assert_eq!(bytes[..8], [0; 8]);
+        assert!(parse(FileId(4), BLOCK, &bytes[8..]).is_some());
+    }
+
+    #[test]
+    fn a_batch_of_exactly_the_rest_of_a_block_is_one_record() {
+        let length = (BLOCK - HEADER) as usize;
+        assert_eq!(written(FileId(4), 0, length).len() as u64, BLOCK);
+        assert_eq!(written(FileId(4), 0, length + 1).len() as u64, BLOCK + RECORD_MIN);
+    }
+}
