@@ -1,6 +1,6 @@
 //! Debian's packages, installed when we may, asked for when we may not.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -35,7 +35,8 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         if !root {
             command.arg("apt-get");
         }
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        // What goes wrong is on standard error; the rest is a line for every package.
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
         if let Err(error) = shell::run_within(LIMIT, &mut command) {
             bail!("{error}; to do it yourself, {}", by_hand());
         }
