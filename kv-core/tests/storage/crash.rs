@@ -1,7 +1,8 @@
 //! After a crash the store holds the first so many batches whole, and all that had been synced.
 
+use kv_core::id::LogPosition;
 use kv_core::rng::Rng;
-use kv_core::storage::{Recovery, Store};
+use kv_core::storage::{Batch, Recovery, Store};
 
 use crate::disk::TestDisk;
 use crate::history::{History, SEGMENT_BYTES, contents_of, open};
@@ -50,7 +51,7 @@ fn assert_settled(disk: &TestDisk, store: &Store, context: &str) {
 
 /// The store goes on after a recovery, and what was cut never returns, even if the disk brings it back.
 fn assert_goes_on(mut store: Store, crashed: &TestDisk, mut disk: TestDisk, context: &str) {
-    let mut batch = kv_core::storage::Batch::default();
+    let mut batch = Batch::default();
     batch.put("after", "the crash");
     store.apply(&batch, &mut disk).unwrap();
     let expected = contents_of(&store);
@@ -177,6 +178,39 @@ fn a_crash_within_a_batch_of_several_blocks_leaves_nothing_of_it() {
     }
 }
 
+/// Batch 2 is lost in a crash and batch 3 survives it, so both are cut. Then another batch 2 of the same
+/// length is written, and the disk brings the old batch 3 back: right behind it, with the right number.
+#[test]
+fn a_batch_that_was_cut_never_follows_its_successor() {
+    for segment_bytes in [1 << 20, 100] {
+        let mut history = History::new(segment_bytes);
+        history.put("a", "1");
+        history.sync();
+        for key in ["b", "c", "d", "e"] {
+            history.put(key, "old");
+        }
+        let mut disk = history.disk.clone();
+        let lost = history.ends[2];
+        disk.files.get_mut(&lost.segment).unwrap()[lost.offset as usize - 8] ^= 1;
+        let crashed = disk.clone();
+
+        let (mut store, recovery) = Store::open(segment_bytes, &mut disk).unwrap();
+        assert_eq!((recovery.records, recovery.cut.is_some()), (1, true));
+        let mut batch = Batch::default();
+        batch.put("b", "new");
+        store.apply(&batch, &mut disk).unwrap();
+
+        for (file, old) in &crashed.files {
+            let now = disk.files.entry(*file).or_default();
+            let length = now.len();
+            now.extend(old.get(length..).unwrap_or_default());
+        }
+        let (reopened, recovery) = Store::open(segment_bytes, &mut disk).unwrap();
+        assert_eq!((recovery.records, recovery.cut), (2, None), "{segment_bytes}");
+        assert_eq!(contents_of(&reopened), contents_of(&store), "{segment_bytes}");
+    }
+}
+
 /// Room that a crash left behind the log, or that was made in advance, is no damage.
 #[test]
 fn zeros_behind_the_log_are_a_clean_end() {
@@ -190,7 +224,7 @@ fn zeros_behind_the_log_are_a_clean_end() {
     let (mut store, recovery) = open(&mut disk).unwrap();
     assert_eq!(recovery, Recovery { records: 2, cut: None });
     assert_eq!(store.end(), history.store.end());
-    let mut batch = kv_core::storage::Batch::default();
+    let mut batch = Batch::default();
     batch.put("b", "2");
     store.apply(&batch, &mut disk).unwrap();
     let (reopened, recovery) = open(&mut disk).unwrap();
@@ -204,12 +238,12 @@ fn nothing_counts_as_durable_right_after_opening() {
     let mut history = History::new(SEGMENT_BYTES);
     history.put("a", "1");
     history.sync();
-    assert_eq!(history.store.get(b"a").unwrap().1, kv_core::id::LogPosition::START);
+    assert_eq!(history.store.get(b"a").unwrap().1, LogPosition::START);
     let (mut store, _) = open(&mut history.disk).unwrap();
     assert_eq!(store.get(b"a").unwrap().1, store.end());
     assert_eq!(store.mark_durable(&mut history.disk), Ok(None), "nothing to say yet");
     store.synced(store.end());
-    assert_eq!(store.get(b"a").unwrap().1, kv_core::id::LogPosition::START);
+    assert_eq!(store.get(b"a").unwrap().1, LogPosition::START);
     assert!(store.mark_durable(&mut history.disk).unwrap().is_some());
     store.synced(store.end());
     assert_eq!(store.mark_durable(&mut history.disk), Ok(None), "once is enough");
