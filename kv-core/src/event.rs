@@ -1,12 +1,12 @@
 //! The trace schema: what happened on a node, when, and which input caused it.
 //!
 //! One schema serves the simulator, the live cluster and recordings; log lines, metrics and the page's
-//! explanations are views of it. The core never logs: it emits [`Event`]s, and shells decide. The words
-//! of an event come from its `Display`.
+//! explanations are views of it. The core never logs: it emits [`Event`]s, and shells decide. The same
+//! words serve all of them ([`EventKind::words`]).
+
+mod words;
 
 use alloc::string::String;
-use core::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::RequestError;
@@ -79,8 +79,6 @@ pub enum DropReason {
     Misdirected,
     /// Its values make no sense.
     Nonsense,
-    /// Nothing waits for it any more.
-    Late,
 }
 
 /// What happened.
@@ -291,94 +289,6 @@ impl EventKind {
             Self::SegmentVerified { .. } => "segment_verified",
             Self::SegmentDamaged { .. } => "segment_damaged",
             Self::Halted { .. } => "halted",
-        }
-    }
-}
-
-impl fmt::Display for EventKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Opened { incarnation, boot, records } => {
-                write!(
-                    f,
-                    "opened folder {incarnation}, boot {}, {records} records read back",
-                    boot.0
-                )
-            }
-            Self::LogCut { at, bytes } => write!(
-                f,
-                "the log was torn by a crash: {bytes} bytes cut at segment {} offset {}; nothing acknowledged was lost",
-                at.segment.0, at.offset
-            ),
-            Self::LinkUp(node) => write!(f, "link to {node} is up"),
-            Self::LinkDown(node) => write!(f, "link to {node} is down"),
-            Self::Suspected { node, silent } => {
-                write!(f, "{node} is suspected: no heartbeat for {} ms", silent.as_millis())
-            }
-            Self::Trusted(node) => write!(f, "{node} is heard of again"),
-            Self::Founded(cluster) => write!(f, "founded cluster {cluster}"),
-            Self::Joined(cluster) => write!(f, "became a member of cluster {cluster}"),
-            Self::JoinRefused { by, reason } => {
-                write!(f, "{by} does not take this node in: {reason}")
-            }
-            Self::LayoutChanged { epoch, members, moving } => write!(
-                f,
-                "layout of epoch {}: {members} members{}",
-                epoch.0,
-                if *moving { ", partitions are moving" } else { "" }
-            ),
-            Self::HandedOff { to, objects } => write!(f, "handed {objects} objects on to {to}"),
-            Self::SettingChanged { setting, value, author } => {
-                write!(f, "{} is now {value}, set on {author}", setting.spec().name)
-            }
-            Self::Requested { request, operation } => {
-                write!(f, "request {}: {operation:?}", request.0)
-            }
-            Self::Answered { request, error: None } => write!(f, "request {} is done", request.0),
-            Self::Answered { request, error: Some(error) } => {
-                write!(f, "request {} failed: {error}", request.0)
-            }
-            Self::Stored { partition, dot, .. } => {
-                write!(f, "stored write {}:{} in partition {}", dot.actor, dot.counter, partition.0)
-            }
-            Self::Repaired { replica, .. } => write!(f, "sent {replica} a write it had missed"),
-            Self::ClockPruned { pairs, .. } => write!(f, "dropped {pairs} old version pairs"),
-            Self::Dropped { from, reason } => {
-                write!(f, "dropped a message of {from}: {}", reason.words())
-            }
-            Self::DiskFull => {
-                f.write_str("the disk is full: writes are refused until there is room")
-            }
-            Self::DiskFreed => f.write_str("the disk has room again: writes are accepted"),
-            Self::SegmentVerified { segment, records } => {
-                write!(f, "log segment {}: all {records} records verified", segment.0)
-            }
-            Self::SegmentDamaged { segment, offset } => match offset {
-                Some(offset) => {
-                    write!(f, "log segment {} is damaged at offset {offset}", segment.0)
-                }
-                None => write!(f, "log segment {} cannot be read", segment.0),
-            },
-            Self::Halted { reason } => {
-                write!(
-                    f,
-                    "halted, nothing more is acknowledged: {reason}; check the disk, then restart"
-                )
-            }
-        }
-    }
-}
-
-impl DropReason {
-    /// What to look into.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::ForeignCluster => "it belongs to another cluster",
-            Self::NotAMember => "its sender is not a member of this cluster",
-            Self::Misdirected => "it was meant for another node",
-            Self::Nonsense => "it makes no sense",
-            Self::Late => "nothing waits for it any more",
         }
     }
 }
