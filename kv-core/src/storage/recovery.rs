@@ -295,8 +295,9 @@ impl Replay {
             match reader.next(disk)? {
                 Item::Start { start, seq, end } => self.start(segment, start, seq, end),
                 Item::Batch(batch) => self.batch(segment, &batch),
-                // Room that was never written to.
-                Item::Bad { zeros: true, .. } if part.linked_end.is_none() => return Ok(()),
+                // Room that was never written to. Should the segment end too early by that, the next one
+                // tells.
+                Item::Bad { zeros: true, .. } => return Ok(()),
                 Item::Bad { at, .. } => {
                     self.broken(Fault::Bad, LogPosition { segment, offset: at })
                 }

@@ -232,6 +232,41 @@ fn seal(segment: u64, offset: u64, record: &mut [u8]) {
     record[..4].copy_from_slice(&hasher.finalize().to_le_bytes());
 }
 
+#[test]
+fn a_part_of_another_batch_completes_none() {
+    let mut history = History::new(1 << 20);
+    history.put("a", vec![1; 40_000]);
+    history.put("b", "2");
+    history.close();
+    let bytes = history.disk.files.get_mut(&FileId(1)).unwrap();
+    let end = history.ends[1].offset as usize;
+    bytes[32_768 + 8] += 1;
+    seal(1, 32_768, &mut bytes[32_768..end]);
+    assert_eq!(damage(&mut history.disk).lost, [(1, 1)]);
+}
+
+#[test]
+fn the_changes_of_a_batch_are_counted() {
+    let mut history = History::new(1 << 20);
+    history.put("a", "1");
+    history.close();
+    let bytes = history.disk.files.get_mut(&FileId(1)).unwrap();
+    bytes[56 + 18] += 1;
+    seal(1, 56, &mut bytes[56..history.ends[1].offset as usize]);
+    assert_eq!(damage(&mut history.disk).lost, [(1, 1)]);
+}
+
+#[test]
+fn a_segment_that_ends_in_zeros_is_named() {
+    let history = closed_history(SEGMENT_BYTES, 24);
+    let last = history.ends.iter().rposition(|end| end.segment == FileId(2)).unwrap();
+    let mut disk = history.disk.clone();
+    let from = history.ends[last - 1];
+    disk.files.get_mut(&FileId(2)).unwrap()[from.offset as usize..].fill(0);
+    let lost = vec![(last as u64, last as u64)];
+    assert_eq!(damage(&mut disk), Damage { fault: Fault::Short, at: from, lost });
+}
+
 /// Records that say anything at all under a checksum that holds: opening ends, one way or the other.
 #[test]
 fn forged_records_do_no_harm() {
