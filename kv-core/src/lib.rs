@@ -49,5 +49,7 @@ pub mod gossip;
 
 pub mod node;
 
+pub mod sim;
+
 /// A stamp of the sources this core was built from. Recordings and share links carry it.
 pub const BUILD: &str = env!("KV_CORE_BUILD");

@@ -131,7 +131,9 @@ impl NetworkConfig {
     /// Whether a network can be so; else words that say what to change.
     pub fn check(&self) -> Result<(), ActionRefused> {
         if self.latency_min > self.latency_max {
-            return refuse("the shortest latency exceeds the longest; raise one or lower the other");
+            return refuse(
+                "the shortest latency exceeds the longest; raise one or lower the other",
+            );
         }
         if self.latency_max > SimConfig::DELAY_MAX {
             let most = SimConfig::DELAY_MAX.as_millis();

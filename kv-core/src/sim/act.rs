@@ -1,0 +1,124 @@
+//! Doing things to the world: which actions make sense, and what each of them does.
+
+use alloc::format;
+
+use super::client::Purpose;
+use super::config::{Action, ActionRefused, refuse};
+use super::world::World;
+use crate::request::Request;
+use crate::settings::Setting;
+
+/// The most actions of a run.
+pub const ACTIONS_MAX: u64 = 10_000;
+
+impl World {
+    /// Whether an action makes sense now; else words that say why not.
+    pub(super) fn check_action(&self, action: &Action) -> Result<(), ActionRefused> {
+        if self.actions.len() as u64 >= ACTIONS_MAX {
+            return refuse(format!("a run has at most {ACTIONS_MAX} actions; begin a new one"));
+        }
+        match action {
+            Action::Crash { node } => {
+                let name = self.name(*node)?;
+                if !self.is_up(*node) {
+                    return refuse(format!("{name} is down already"));
+                }
+            }
+            Action::Restart { node } => {
+                let name = self.name(*node)?;
+                if self.is_up(*node) {
+                    return refuse(format!("{name} is running; crash it first"));
+                }
+            }
+            Action::Cut { from, to } | Action::Mend { from, to } => {
+                return self.check_link(*from, *to, matches!(action, Action::Cut { .. }));
+            }
+            Action::Partition { groups } => {
+                if groups.len() != usize::from(self.nodes()) {
+                    return refuse(format!(
+                        "a partition names one group for each of the {} nodes, not for {}",
+                        self.nodes(),
+                        groups.len()
+                    ));
+                }
+            }
+            Action::Heal => {}
+            Action::Network(network) => network.check()?,
+            Action::Set { node, changes } => return self.check_settings(*node, changes),
+            Action::Workload(workload) => workload.check()?,
+            Action::Client { node, .. } => {
+                self.name(*node)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, node: u16) -> Result<&str, ActionRefused> {
+        match self.hosts.get(usize::from(node)) {
+            Some(host) => Ok(host.name()),
+            None => refuse(format!(
+                "there is no node number {node}; they are counted from 0 to {}",
+                self.nodes() - 1
+            )),
+        }
+    }
+
+    fn check_link(&self, from: u16, to: u16, cuts: bool) -> Result<(), ActionRefused> {
+        let (source, target) = (self.name(from)?, self.name(to)?);
+        if from == to {
+            return refuse(format!("{source} has no link to itself"));
+        }
+        match (cuts, self.is_cut(from, to), self.network.is_parted(from, to)) {
+            (true, true, _) => refuse(format!("{source} cannot reach {target} already")),
+            (false, false, _) => refuse(format!("{source} reaches {target} already")),
+            (false, true, true) => {
+                refuse(format!("{source} and {target} are partitioned; heal the network instead"))
+            }
+            (true, false, _) | (false, true, false) => Ok(()),
+        }
+    }
+
+    fn check_settings(&self, node: u16, changes: &[(Setting, u64)]) -> Result<(), ActionRefused> {
+        let name = self.name(node)?;
+        match self.node(node) {
+            None => refuse(format!("{name} is down; change settings on a node that runs")),
+            Some(node) => node.settings().with(changes).map(drop).map_err(ActionRefused),
+        }
+    }
+
+    /// Does an action that makes sense.
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Crash { node } => self.crash(node),
+            Action::Restart { node } => self.start(node),
+            Action::Cut { from, to } => self.network.cut(from, to),
+            Action::Mend { from, to } => {
+                self.network.mend(from, to);
+                self.connect(from);
+            }
+            Action::Partition { groups } => {
+                self.network.partition(groups);
+                self.connect_all();
+            }
+            Action::Heal => {
+                self.network.heal();
+                self.connect_all();
+            }
+            Action::Network(network) => self.network.config = network,
+            Action::Set { node, changes } => {
+                self.ask(node, Purpose::Settings, Request::Set { changes });
+            }
+            Action::Workload(workload) => {
+                self.clients.workload = workload;
+                self.generate_anew();
+            }
+            Action::Client { node, operation } => self.operate(node, operation, false),
+        }
+    }
+
+    fn connect_all(&mut self) {
+        for node in 0..self.nodes() {
+            self.connect(node);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! One simulated machine: a disk that outlives crashes, and the node that runs on it or does not.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::config::{Chance, SimConfig};
+use super::disk::SimDisk;
+use super::queue::Ticket;
+use crate::id::NodeId;
+use crate::io::{Boot, Founding};
+use crate::node::Node;
+use crate::rng::Rng;
+use crate::time::Now;
+
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+    pub(super) id: NodeId,
+    name: String,
+    pub(super) state: State,
+    pub(super) disk: SimDisk,
+    /// The node's deadline, if it has one.
+    pub(super) timer: Option<Ticket>,
+    entropy: Rng,
+    crashes: Rng,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    Running(Box<Node>),
+    Down,
+    /// It could not be opened, for this reason.
+    Failed(String),
+}
+
+/// After how many bytes a simulated node begins a new log segment: few, so that runs have several.
+const SEGMENT_BYTES: u64 = 256 * 1_024;
+
+impl Host {
+    /// The machine of this index, switched off.
+    pub(super) fn new(index: u16, seed: u64) -> Self {
+        let name = format!("n{}", u32::from(index) + 1);
+        Self {
+            id: NodeId::of_name(&name),
+            name,
+            state: State::Down,
+            disk: SimDisk::default(),
+            timer: None,
+            entropy: Chance::Entropy(index).generator(seed),
+            crashes: Chance::Crash(index).generator(seed),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn node(&self) -> Option<&Node> {
+        match &self.state {
+            State::Running(node) => Some(node),
+            State::Down | State::Failed(_) => None,
+        }
+    }
+
+    /// Opens the node on what its disk holds. `nodes` lists the cluster, its founder first.
+    pub(super) fn start(&mut self, config: &SimConfig, nodes: Vec<NodeId>, now: Now) {
+        let boot = Boot {
+            name: self.name.clone(),
+            address: format!("{}:7000", self.name),
+            entropy: self.entropy.any(),
+            partitions: config.partitions,
+            founding: Founding::Listed { nodes },
+            segment_bytes: SEGMENT_BYTES,
+        };
+        self.state = match Node::open(boot, now, &mut self.disk) {
+            Ok(node) => State::Running(Box::new(node)),
+            Err(error) => State::Failed(error.to_string()),
+        };
+    }
+
+    /// Loses power.
+    pub(super) fn crash(&mut self) {
+        self.state = State::Down;
+        self.timer = None;
+        self.disk.crash(&mut self.crashes);
+    }
+}

@@ -1,0 +1,115 @@
+//! A seeded opponent that breaks a cluster in every way the simulator knows, and mends it again.
+//!
+//! It does only what a person could do on the page: it acts on a [`World`]. Its faults have no upper
+//! bound except that each ends at some time; a cluster may well lose every node at once. [`run`] is a
+//! whole run under attack, the same on every platform for a seed.
+
+use alloc::vec::Vec;
+
+use super::config::{Action, Chance, NetworkConfig, SimConfig, Workload};
+use super::world::World;
+use crate::rng::{Ratio, Rng};
+use crate::settings::Setting;
+use crate::time::{Micros, Mono};
+
+/// The opponent.
+#[derive(Clone, Debug)]
+pub struct Nemesis {
+    rng: Rng,
+}
+
+impl Nemesis {
+    /// The opponent of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { rng: Chance::Nemesis.generator(seed) }
+    }
+
+    /// How a cluster that it attacks begins: from 1 to 7 nodes and a few clients.
+    pub fn config(&mut self, seed: u64) -> SimConfig {
+        let nodes = [1, 2, 3, 3, 4, 5, 5, 6, 7][self.rng.below(9) as usize];
+        SimConfig {
+            seed,
+            nodes,
+            partitions: 8 << self.rng.below(3),
+            network: self.network(),
+            sync: Micros(self.rng.between(0, 8_000)),
+            settings: alloc::vec![(Setting::RequestTimeoutMs, 500)],
+            workload: Workload {
+                per_second: 50,
+                keys: self.rng.between(1, 12) as u32,
+                writes: Ratio::per_mille(600),
+            },
+        }
+    }
+
+    /// Lets some time pass, then breaks or mends something. An action that makes no sense at that
+    /// moment is refused by the world and simply not done.
+    pub fn strike(&mut self, world: &mut World) {
+        let pause = self.rng.between(1, 300_000);
+        world.run_until(world.now() + Micros(pause), u64::MAX);
+        let nodes = u64::from(world.nodes());
+        let node = self.rng.below(nodes) as u16;
+        let other = self.rng.below(nodes) as u16;
+        let action = match self.rng.below(16) {
+            0..=2 => Action::Crash { node },
+            3..=6 => Action::Restart { node },
+            7 | 8 => Action::Cut { from: node, to: other },
+            9 | 10 => Action::Mend { from: node, to: other },
+            11 => Action::Partition { groups: self.groups(nodes) },
+            12 | 13 => Action::Heal,
+            14 => Action::Network(self.network()),
+            _ => Action::Set { node, changes: self.settings() },
+        };
+        // Refused where it makes no sense now; that changes nothing.
+        drop(world.act(action));
+    }
+
+    /// Ends every fault and every load: all nodes run, and all messages arrive.
+    pub fn relent(world: &mut World) {
+        let network = NetworkConfig { loss: Ratio::ZERO, ..NetworkConfig::default() };
+        let workload = Workload { per_second: 0, ..world.workload() };
+        let restarts = (0..world.nodes()).map(|node| Action::Restart { node });
+        let calm = [Action::Heal, Action::Network(network), Action::Workload(workload)];
+        for action in calm.into_iter().chain(restarts) {
+            // A node that runs already refuses its restart.
+            drop(world.act(action));
+        }
+    }
+
+    fn network(&mut self) -> NetworkConfig {
+        let latency_min = Micros(self.rng.between(0, 5_000));
+        let latency_max = Micros(latency_min.0 + self.rng.between(0, 30_000));
+        let loss = Ratio::per_mille([0, 0, 10, 100, 300][self.rng.below(5) as usize]);
+        NetworkConfig { latency_min, latency_max, loss }
+    }
+
+    fn groups(&mut self, nodes: u64) -> Vec<u8> {
+        (0..nodes).map(|_| self.rng.below(2) as u8).collect()
+    }
+
+    /// Only settings that promise no less than the defaults.
+    fn settings(&mut self) -> Vec<(Setting, u64)> {
+        match self.rng.below(5) {
+            0 => alloc::vec![(Setting::GossipIntervalMs, self.rng.between(50, 400))],
+            1 => alloc::vec![(Setting::ClockThreshold, self.rng.between(5, 16))],
+            2 => alloc::vec![(Setting::ReadQuorum, 2), (Setting::WriteQuorum, 2)],
+            3 => alloc::vec![(Setting::ReadQuorum, 3)],
+            _ => alloc::vec![(Setting::WriteQuorum, 3)],
+        }
+    }
+}
+
+/// The run of this seed: so many strikes, then calm, then a second of peace.
+#[must_use]
+pub fn run(seed: u64, strikes: u32) -> Option<World> {
+    let mut nemesis = Nemesis::new(seed);
+    let mut world = World::new(nemesis.config(seed)).ok()?;
+    for _ in 0..strikes {
+        nemesis.strike(&mut world);
+    }
+    Nemesis::relent(&mut world);
+    let end = Mono(world.now().0 + 1_000_000);
+    world.run_until(end, u64::MAX);
+    Some(world)
+}

@@ -1,0 +1,511 @@
+//! A whole simulated cluster, and the loop that makes time pass in it.
+//!
+//! One event after the other is taken from a queue, given to a node, and what the node wants done is
+//! put back into the queue. Everything takes at least a microsecond, so every moment comes to an end;
+//! an action is done at the end of its moment. That makes a run the same whether it is played event
+//! by event, in slices or at once, live or again.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::client::{self, Clients, OperationRecord, Purpose};
+use super::config::{Action, ActionRefused, NetworkConfig, Run, SimConfig, TimedAction, Workload};
+use super::config::{ClientOperation, refuse};
+use super::host::{Host, State};
+use super::network::{InFlight, Network, Notice};
+use super::queue::Queue;
+use super::recent::Recent;
+use crate::codec;
+use crate::error::RequestError;
+use crate::event::{Event, EventKind};
+use crate::hash::Rolling;
+use crate::id::{JobId, LogPosition, NodeId};
+use crate::io::{Input, Job, Output};
+use crate::message::Hello;
+use crate::node::Node;
+use crate::request::Request;
+use crate::storage;
+use crate::time::{Micros, Mono, Now, Wall};
+
+/// An event of a node, in the order of the whole run.
+#[derive(Clone, Debug)]
+pub struct TraceEntry {
+    /// Its number in this run, counted from 0.
+    pub index: u64,
+    /// The node.
+    pub node: u16,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A simulated cluster at one moment. A clone is a moment to go back to.
+#[derive(Clone, Debug)]
+pub struct World {
+    config: SimConfig,
+    now: Mono,
+    steps: u64,
+    hash: Rolling,
+    queue: Queue<Due>,
+    pub(super) hosts: Vec<Host>,
+    indices: BTreeMap<NodeId, u16>,
+    pub(super) network: Network,
+    pub(super) clients: Clients,
+    trace: Recent<TraceEntry>,
+    pub(super) actions: Vec<TimedAction>,
+    first_settings: FirstSettings,
+}
+
+/// What is due.
+#[derive(Clone, Debug)]
+enum Due {
+    Arrival(u64),
+    Notice(Notice),
+    Synced { node: u16, upto: LogPosition },
+    Job { node: u16, id: JobId, job: Job },
+    Timer { node: u16 },
+    Generate,
+    FirstSettings,
+}
+
+/// How far the settings of [`SimConfig`] have come. They are a request to the first node, made once
+/// that is a member of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstSettings {
+    Waiting,
+    Asked,
+    Done,
+}
+
+impl World {
+    /// Civil time at the beginning of every run: 2026-01-01 00:00 UTC.
+    pub const EPOCH: Wall = Wall(1_767_225_600_000_000);
+    /// At least so many of the latest events are kept.
+    const TRACE: u64 = 10_000;
+    /// How long until settings that could not be set at first are tried again.
+    const RETRY: Micros = Micros::from_millis(100);
+
+    /// A cluster at its beginning: all nodes open for the first time, none knows another.
+    pub fn new(config: SimConfig) -> Result<Self, ActionRefused> {
+        config.check()?;
+        let hosts: Vec<Host> =
+            (0..config.nodes).map(|index| Host::new(index, config.seed)).collect();
+        let set =
+            if config.settings.is_empty() { FirstSettings::Done } else { FirstSettings::Waiting };
+        let mut world = Self {
+            now: Mono::default(),
+            steps: 0,
+            hash: Rolling::default(),
+            queue: Queue::default(),
+            indices: (0..).zip(&hosts).map(|(index, host)| (host.id, index)).collect(),
+            hosts,
+            network: Network::new(config.seed, config.network),
+            clients: Clients::new(config.seed, config.workload),
+            trace: Recent::keeping(Self::TRACE),
+            actions: Vec::new(),
+            first_settings: set,
+            config,
+        };
+        for node in 0..world.config.nodes {
+            world.start(node);
+        }
+        world.generate_next();
+        Ok(world)
+    }
+
+    /// How the run began.
+    #[must_use]
+    pub fn config(&self) -> &SimConfig {
+        &self.config
+    }
+
+    /// The time since the beginning.
+    #[must_use]
+    pub fn now(&self) -> Mono {
+        self.now
+    }
+
+    /// A rolling hash over every input and output of every node with its time, and everything written
+    /// to any disk. Two runs with equal hashes went the same way.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.hash.value()
+    }
+
+    /// How many simulator events there were.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn nodes(&self) -> u16 {
+        self.config.nodes
+    }
+
+    /// A node, if it is running.
+    #[must_use]
+    pub fn node(&self, index: u16) -> Option<&Node> {
+        self.hosts.get(usize::from(index)).and_then(Host::node)
+    }
+
+    /// Whether a node is running.
+    #[must_use]
+    pub fn is_up(&self, index: u16) -> bool {
+        self.node(index).is_some()
+    }
+
+    /// The id of a node, running or not; that of nobody if there is no such node.
+    #[must_use]
+    pub fn node_id(&self, index: u16) -> NodeId {
+        self.hosts.get(usize::from(index)).map_or_else(NodeId::default, |host| host.id)
+    }
+
+    /// Why a node could not be started from its disk, in words, if it could not.
+    #[must_use]
+    pub fn failure(&self, index: u16) -> Option<&str> {
+        match &self.hosts.get(usize::from(index))?.state {
+            State::Failed(words) => Some(words),
+            State::Running(_) | State::Down => None,
+        }
+    }
+
+    /// Whether messages from one node to another are lost, by a cut or a partition.
+    #[must_use]
+    pub fn is_cut(&self, from: u16, to: u16) -> bool {
+        self.network.is_cut(from, to)
+    }
+
+    /// The network as it is now.
+    #[must_use]
+    pub fn network(&self) -> NetworkConfig {
+        self.network.config
+    }
+
+    /// What the generated clients do now.
+    #[must_use]
+    pub fn workload(&self) -> Workload {
+        self.clients.workload
+    }
+
+    /// All messages under way. Lost ones stay until they would have arrived.
+    pub fn in_flight(&self) -> impl Iterator<Item = &InFlight> {
+        self.network.in_flight()
+    }
+
+    /// The latest operations of all clients, at least 1,000 of them, by number.
+    pub fn operations(&self) -> impl Iterator<Item = &OperationRecord> {
+        self.clients.since(0)
+    }
+
+    /// The operations from this number on, as far as they are kept.
+    pub fn operations_since(&self, number: u64) -> impl Iterator<Item = &OperationRecord> {
+        self.clients.since(number)
+    }
+
+    /// The events from this index on, as far as they are kept: at least the latest 10,000.
+    pub fn trace_since(&self, index: u64) -> impl Iterator<Item = &TraceEntry> {
+        self.trace.since(index)
+    }
+
+    /// How many events there were: the index of the next one.
+    #[must_use]
+    pub fn trace_len(&self) -> u64 {
+        self.trace.end()
+    }
+
+    /// Everything that was done to the world, in order.
+    #[must_use]
+    pub fn actions(&self) -> &[TimedAction] {
+        &self.actions
+    }
+
+    /// The run so far: what a share link holds.
+    #[must_use]
+    pub fn run(&self) -> Run {
+        Run {
+            config: self.config.clone(),
+            actions: self.actions.clone(),
+            until: self.now,
+            steps: self.steps,
+            hash: self.hash(),
+        }
+    }
+
+    /// Plays a run again. It went the same way if the world's hash is that of the run; a core built
+    /// from other sources may well go another way. Fails at an action that makes no sense there.
+    pub fn replay(run: &Run) -> Result<Self, ActionRefused> {
+        let mut world = Self::new(run.config.clone())?;
+        for TimedAction { at, action } in &run.actions {
+            if *at < world.now || *at > run.until {
+                return refuse("the actions of the run are not in the order of their times");
+            }
+            if !world.run_until(*at, run.steps.saturating_sub(world.steps)) {
+                return refuse(
+                    "the run has more events than it says; it was made by another build",
+                );
+            }
+            world.act(action.clone())?;
+        }
+        // The run may have been stopped within a moment, so its events count and not only its time.
+        world.run_until(run.until, run.steps.saturating_sub(world.steps));
+        world.now = run.until;
+        Ok(world)
+    }
+
+    /// Runs the next simulator event, whenever it is due, and returns the time. If nothing is due
+    /// ever, the time stays.
+    pub fn step(&mut self) -> Mono {
+        if let Some((at, due)) = self.queue.take() {
+            self.now = at;
+            self.steps += 1;
+            self.carry_on(due);
+        }
+        self.now
+    }
+
+    /// Runs all events up to a time, but at most `steps_max`. Returns whether it got there.
+    pub fn run_until(&mut self, until: Mono, steps_max: u64) -> bool {
+        let last = self.steps.saturating_add(steps_max);
+        while self.queue.next().is_some_and(|at| at <= until) {
+            if self.steps >= last {
+                return false;
+            }
+            self.step();
+        }
+        self.now = self.now.max(until);
+        true
+    }
+
+    /// Does something to the world at the end of the present moment: what is due at this very time
+    /// happens first. It is logged, and its effects are visible at once.
+    pub fn act(&mut self, action: Action) -> Result<(), ActionRefused> {
+        self.run_until(self.now, u64::MAX);
+        self.check_action(&action)?;
+        self.actions.push(TimedAction { at: self.now, action: action.clone() });
+        self.perform(action);
+        Ok(())
+    }
+
+    fn carry_on(&mut self, due: Due) {
+        match due {
+            Due::Arrival(number) => {
+                if let Some((to, envelope)) = self.network.arrive(number) {
+                    self.deliver(to, Input::Message(envelope));
+                }
+            }
+            Due::Notice(notice) => {
+                let (gone, there) = self.network.take_notice(&notice);
+                for (link, up) in [(gone, false), (there, true)] {
+                    if let Some(link) = link {
+                        let peer = Hello::clone(&link.hello);
+                        self.deliver(notice.to, Input::Link { peer, up });
+                    }
+                }
+            }
+            Due::Synced { node, upto } => {
+                if let Some(host) = self.hosts.get_mut(usize::from(node)) {
+                    host.disk.sync(upto);
+                }
+                self.deliver(node, Input::Synced { upto, result: Ok(()) });
+            }
+            Due::Job { node, id, job: Job::VerifySegment { segment, length } } => {
+                let Some(host) = self.hosts.get_mut(usize::from(node)) else { return };
+                let result = storage::verify_segment(&mut host.disk, segment, length);
+                self.deliver(node, Input::JobDone { id, result });
+            }
+            Due::Timer { node } => {
+                if let Some(host) = self.hosts.get_mut(usize::from(node)) {
+                    host.timer = None;
+                }
+                self.deliver(node, Input::Timer);
+            }
+            Due::Generate => {
+                self.generate();
+                self.generate_next();
+            }
+            Due::FirstSettings => self.set_first_settings(),
+        }
+    }
+
+    /// Gives a node an input, if it runs, and does what it then wants done.
+    fn deliver(&mut self, index: u16, input: Input) {
+        let now = self.clock();
+        let Some(host) = self.hosts.get_mut(usize::from(index)) else { return };
+        let State::Running(node) = &mut host.state else { return };
+        self.hash.update(&codec::encode(&(now.mono, index, &input)));
+        node.handle(now, input, &mut host.disk);
+        self.drain(index);
+    }
+
+    fn drain(&mut self, index: u16) {
+        while let Some(output) = self.poll(index) {
+            self.hash.update(&codec::encode(&output));
+            self.carry_out(index, output);
+        }
+        if let Some(host) = self.hosts.get(usize::from(index)) {
+            self.hash.update(&host.disk.written().to_le_bytes());
+        }
+        self.wind(index);
+    }
+
+    fn poll(&mut self, index: u16) -> Option<Output> {
+        match &mut self.hosts.get_mut(usize::from(index))?.state {
+            State::Running(node) => node.poll(),
+            State::Down | State::Failed(_) => None,
+        }
+    }
+
+    fn carry_out(&mut self, index: u16, output: Output) {
+        match output {
+            Output::Send { lane, envelope } => {
+                let Some(&to) = self.indices.get(&envelope.to) else { return };
+                let (number, at) = self.network.send(self.now, (index, to), lane, envelope);
+                self.queue.enter(at, Due::Arrival(number));
+            }
+            Output::Reply { id, result, .. } => {
+                let purpose = self.clients.answer(self.now, id, &result);
+                if let Some(Purpose::FirstSettings) = purpose {
+                    self.first_settings = FirstSettings::Done;
+                    if result.is_err() {
+                        self.retry_first_settings();
+                    }
+                }
+            }
+            Output::Sync { upto } => {
+                self.queue.enter(self.after_disk(), Due::Synced { node: index, upto });
+            }
+            Output::Job { id, job } => {
+                self.queue.enter(self.after_disk(), Due::Job { node: index, id, job });
+            }
+            Output::Event(event) => self.record(index, event),
+        }
+    }
+
+    fn record(&mut self, node: u16, event: Event) {
+        let member = matches!(event.kind, EventKind::Founded(_) | EventKind::Joined(_));
+        if node == 0 && member && self.first_settings == FirstSettings::Waiting {
+            self.first_settings = FirstSettings::Asked;
+            self.queue.enter(self.now + Micros(1), Due::FirstSettings);
+        }
+        self.trace.push(TraceEntry { index: self.trace.end(), node, event });
+    }
+
+    /// Has the queue wake a node at its deadline.
+    fn wind(&mut self, index: u16) {
+        let soonest = self.now + Micros(1);
+        let Some(host) = self.hosts.get_mut(usize::from(index)) else { return };
+        let deadline = host.node().and_then(Node::next_deadline).map(|at| at.max(soonest));
+        if host.timer.map(|ticket| ticket.at()) == deadline {
+            return;
+        }
+        if let Some(ticket) = host.timer.take() {
+            self.queue.withdraw(ticket);
+        }
+        host.timer = deadline.map(|at| self.queue.enter(at, Due::Timer { node: index }));
+    }
+
+    fn clock(&self) -> Now {
+        Now { mono: self.now, wall: Wall(Self::EPOCH.0.saturating_add(self.now.0)) }
+    }
+
+    fn after_disk(&self) -> Mono {
+        self.now + Micros(self.config.sync.0.max(1))
+    }
+
+    pub(super) fn start(&mut self, node: u16) {
+        let (now, ids) = (self.clock(), self.hosts.iter().map(|host| host.id).collect());
+        self.hash.update(&codec::encode(&(now.mono, node, "start")));
+        if let Some(host) = self.hosts.get_mut(usize::from(node)) {
+            host.start(&self.config, ids, now);
+        }
+        self.drain(node);
+        self.connect(node);
+    }
+
+    pub(super) fn crash(&mut self, node: u16) {
+        self.hash.update(&codec::encode(&(self.now, node, "crash")));
+        if let Some(host) = self.hosts.get_mut(usize::from(node)) {
+            host.crash();
+        }
+        self.queue.withdraw_all(|due| match due {
+            Due::Synced { node: on, .. } | Due::Job { node: on, .. } | Due::Timer { node: on } => {
+                *on == node
+            }
+            Due::Arrival(_) | Due::Notice(_) | Due::Generate | Due::FirstSettings => false,
+        });
+        self.network.forget(node);
+        let lost = self.clients.lose_node(self.now, node);
+        if lost.iter().any(|purpose| matches!(purpose, Purpose::FirstSettings)) {
+            self.retry_first_settings();
+        }
+        self.connect(node);
+    }
+
+    /// Brings the links of a node in line with who runs and what is cut.
+    pub(super) fn connect(&mut self, node: u16) {
+        for other in (0..self.config.nodes).filter(|other| *other != node) {
+            let hosts = &self.hosts;
+            let hello = |index: u16| {
+                hosts
+                    .get(usize::from(index))
+                    .and_then(Host::node)
+                    .map(|node| Arc::new(node.hello()))
+            };
+            for (at, notice) in self.network.connect(self.now, (node, other), hello) {
+                self.queue.enter(at, Due::Notice(notice));
+            }
+        }
+    }
+
+    /// A client asks a node for something.
+    pub(super) fn operate(&mut self, node: u16, operation: ClientOperation, generated: bool) {
+        let request = client::request(&operation);
+        let number = self.clients.call(self.now, node, operation, generated);
+        if self.is_up(node) {
+            self.ask(node, Purpose::Operation(number), request);
+        } else {
+            let name = self.hosts.get(usize::from(node)).map_or("the node", Host::name);
+            let words = alloc::format!("{name} is down; nothing was changed, ask another node");
+            self.clients.end(self.now, number, Err(RequestError::Unavailable(words)));
+        }
+    }
+
+    pub(super) fn ask(&mut self, node: u16, purpose: Purpose, request: Request) {
+        let id = self.clients.open(node, purpose);
+        self.deliver(node, Input::Request { id, request });
+    }
+
+    fn generate(&mut self) {
+        let (meant, operation) = self.clients.generate(self.config.nodes);
+        // A client that finds its node down goes on to the next one.
+        let node = (meant..self.config.nodes).chain(0..meant).find(|node| self.is_up(*node));
+        self.operate(node.unwrap_or(meant), operation, true);
+    }
+
+    pub(super) fn generate_anew(&mut self) {
+        self.queue.withdraw_all(|due| matches!(due, Due::Generate));
+        self.generate_next();
+    }
+
+    fn generate_next(&mut self) {
+        if let Some(pause) = self.clients.pause() {
+            self.queue.enter(self.now + pause, Due::Generate);
+        }
+    }
+
+    fn set_first_settings(&mut self) {
+        if self.is_up(0) {
+            let changes = self.config.settings.clone();
+            self.ask(0, Purpose::FirstSettings, Request::Set { changes });
+        } else {
+            self.retry_first_settings();
+        }
+    }
+
+    fn retry_first_settings(&mut self) {
+        self.first_settings = FirstSettings::Asked;
+        self.queue.enter(self.now + Self::RETRY, Due::FirstSettings);
+    }
+}
