@@ -1,2 +1,7 @@
 //! The binary `kv`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kv_native::cli::main()
+}

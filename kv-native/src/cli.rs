@@ -1,0 +1,157 @@
+//! The command line: what can be said, and who does it.
+//!
+//! Exit codes: 0 done, 1 failed, 2 bad usage.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{LISTEN, NodeArgs};
+use crate::{client, play, serve};
+
+/// A distributed key-value store: `kv play` shows it, `kv node` runs it.
+#[derive(Parser, Debug)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Start three nodes on this machine and serve the playground page
+    Play(PlayArgs),
+    /// Start a node
+    Node(NodeArgs),
+    /// Print the value of a key
+    Get(KeyArgs),
+    /// Store a value under a key
+    Put {
+        #[command(flatten)]
+        key: KeyArgs,
+        /// The value; read from the standard input if it is absent or `-`
+        value: Option<String>,
+    },
+    /// Delete a key
+    Delete(KeyArgs),
+    /// List the live settings, show one, or change one
+    Settings {
+        #[command(flatten)]
+        at: AtArgs,
+        /// Which setting
+        name: Option<String>,
+        /// Its new value, for the whole cluster
+        value: Option<String>,
+    },
+    /// Show who is in the cluster and how the node is
+    Status(AtArgs),
+}
+
+/// Options of `kv play`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PlayArgs {
+    /// Folder of the built page [default: web/dist, if it is there]
+    #[arg(long, env = "KV_PAGE", value_name = "DIR")]
+    pub(crate) page: Option<PathBuf>,
+    /// Port of the page
+    #[arg(long, env = "KV_PLAY_PORT", value_name = "PORT", default_value_t = 7700)]
+    pub(crate) port: u16,
+    /// First of the three ports of the nodes
+    #[arg(long, env = "KV_PLAY_NODES", value_name = "PORT", default_value_t = 7101)]
+    pub(crate) nodes: u16,
+    /// Folder for the data and logs of the three nodes; it stays when they stop
+    #[arg(long, env = "KV_PLAY_DATA", value_name = "DIR", default_value = "kv-data/play")]
+    pub(crate) data: PathBuf,
+}
+
+/// Which node a client command asks.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AtArgs {
+    /// The node to ask
+    #[arg(long, env = "KV_ADDR", value_name = "HOST:PORT", default_value = LISTEN)]
+    pub(crate) addr: String,
+}
+
+/// Which key a client command is about, and how it is read or written.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct KeyArgs {
+    #[command(flatten)]
+    pub(crate) at: AtArgs,
+    /// The keyspace
+    #[arg(long, env = "KV_KEYSPACE", default_value = "eventual")]
+    pub(crate) keyspace: String,
+    /// How many replicas must answer (get), or on how many disks it must be (put, delete)
+    #[arg(long, value_name = "NODES")]
+    pub(crate) quorum: Option<u32>,
+    /// How long to wait
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub(crate) timeout_ms: Option<u64>,
+    /// Tell on the standard error how the answer came about
+    #[arg(long)]
+    pub(crate) receipt: bool,
+    /// The key
+    pub(crate) key: String,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Play(args) => play::run(&args),
+        Command::Node(args) => serve::run(&args),
+        Command::Get(key) => client::get(&key),
+        Command::Put { key, value } => client::put(&key, value.as_deref()),
+        Command::Delete(key) => client::delete(&key),
+        Command::Settings { at, name, value } => {
+            client::settings(&at, name.as_deref(), value.as_deref())
+        }
+        Command::Status(at) => client::status(&at),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(end) => {
+            say(&format!("kv: {}", end.words));
+            ExitCode::from(end.code)
+        }
+    }
+}
+
+/// Why a command did not do what it was to do.
+#[derive(Debug)]
+pub(crate) struct End {
+    words: String,
+    code: u8,
+}
+
+impl End {
+    /// It failed.
+    pub(crate) fn failed(words: impl Into<String>) -> Self {
+        Self { words: words.into(), code: 1 }
+    }
+
+    /// It was asked for in a way that makes no sense.
+    pub(crate) fn misuse(words: impl Into<String>) -> Self {
+        Self { words: words.into(), code: 2 }
+    }
+}
+
+/// Tells the user something that is not the result.
+#[expect(
+    clippy::print_stderr,
+    reason = "this is the one place that speaks to the user beside the result"
+)]
+pub(crate) fn say(words: &str) {
+    eprintln!("{words}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,348 @@
+//! The client commands: `/v1` of a node, for people.
+//!
+//! The result goes to the standard output, everything else to the standard error, so that `kv get` may
+//! stand in a pipe. A put or delete replaces what a read shows at that moment.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{Response, StatusCode};
+
+use crate::cli::{AtArgs, End, KeyArgs, say};
+use crate::table::Table;
+
+/// How long to wait for a node that does not answer at all.
+const WAIT: Duration = Duration::from_secs(70);
+/// How large an answer may be: the largest value, or many siblings of it.
+const ANSWER_BYTES_MAX: u64 = 1 << 30;
+
+/// `kv get`.
+pub(crate) fn get(args: &KeyArgs) -> Result<(), End> {
+    let node = Node::at(&args.at);
+    let answer = node.call("GET", &node.key_url(args, "r"), None, &[])?;
+    tell_receipt(args, &answer);
+    match answer.status {
+        StatusCode::OK => {
+            output(&answer.body)?;
+            end_line(&answer.body)
+        }
+        StatusCode::MULTIPLE_CHOICES => {
+            let siblings = siblings_of(&answer.json())?;
+            say(&format!(
+                "kv: concurrent writes left {} values; put one to settle them",
+                siblings.len()
+            ));
+            for value in siblings {
+                output(&value)?;
+                output(b"\n")?;
+            }
+            Ok(())
+        }
+        _ => Err(answer.failure()),
+    }
+}
+
+/// `kv put`.
+pub(crate) fn put(args: &KeyArgs, value: Option<&str>) -> Result<(), End> {
+    let mut piped = Vec::new();
+    let value = match value {
+        Some(value) if value != "-" => value.as_bytes(),
+        _ => {
+            io::stdin().read_to_end(&mut piped).map_err(|error| {
+                End::failed(format!("the value cannot be read from the standard input: {error}"))
+            })?;
+            piped.as_slice()
+        }
+    };
+    write(args, "PUT", Some(value))
+}
+
+/// `kv delete`.
+pub(crate) fn delete(args: &KeyArgs) -> Result<(), End> {
+    write(args, "DELETE", None)
+}
+
+fn write(args: &KeyArgs, method: &str, value: Option<&[u8]>) -> Result<(), End> {
+    let node = Node::at(&args.at);
+    let seen = node.call("HEAD", &node.key_url(&args.without_quorum(), "r"), None, &[])?;
+    if !seen.is_read() {
+        // A HEAD has no body, so the reason is asked for again.
+        return Err(node.call("GET", &node.key_url(args, "r"), None, &[])?.failure());
+    }
+    let headers: Vec<(&str, String)> =
+        seen.context.iter().map(|context| ("kv-context", context.clone())).collect();
+    let answer = node.call(method, &node.key_url(args, "w"), value, &headers)?;
+    tell_receipt(args, &answer);
+    if answer.status == StatusCode::OK { Ok(()) } else { Err(answer.failure()) }
+}
+
+/// `kv settings`.
+pub(crate) fn settings(at: &AtArgs, name: Option<&str>, value: Option<&str>) -> Result<(), End> {
+    let node = Node::at(at);
+    let url = node.url("/v1/settings");
+    let answer = match (name, value) {
+        (Some(name), Some(value)) => {
+            let value: Value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+            let mut change = serde_json::Map::new();
+            change.insert(name.to_owned(), value);
+            let body = Value::Object(change).to_string();
+            node.call("PATCH", &url, Some(body.as_bytes()), &[])?
+        }
+        _ => node.call("GET", &url, None, &[])?,
+    };
+    if answer.status != StatusCode::OK {
+        return Err(answer.failure());
+    }
+    let document = answer.json();
+    let rows = document["settings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match name {
+        None => output(table_of(rows).to_string().as_bytes()),
+        Some(name) => match rows.iter().find(|row| row["name"] == name) {
+            Some(row) => output(one_setting(row).as_bytes()),
+            None => {
+                Err(End::failed(format!("there is no setting {name:?}; kv settings lists all")))
+            }
+        },
+    }
+}
+
+fn table_of(rows: &[Value]) -> Table {
+    let mut table = Table::new(&["SETTING", "VALUE", "DEFAULT", "RANGE", "MEANING"]);
+    for row in rows {
+        table.row([
+            text(&row["name"]),
+            with_unit(&row["value"], &row["unit"]),
+            text(&row["default"]),
+            range(row),
+            text(&row["meaning"]),
+        ]);
+    }
+    table
+}
+
+fn one_setting(row: &Value) -> String {
+    let chosen = match row["chosen_on"].as_str() {
+        Some(node) => format!("chosen on {node}"),
+        None => "never changed".into(),
+    };
+    format!(
+        "{} = {}\n\n  {}\n  {}\n\n  range {}, default {}, {chosen}\n",
+        text(&row["name"]),
+        with_unit(&row["value"], &row["unit"]),
+        text(&row["meaning"]),
+        text(&row["trade_off"]),
+        range(row),
+        text(&row["default"]),
+    )
+}
+
+fn range(row: &Value) -> String {
+    if row["value"].is_boolean() {
+        return "false or true".into();
+    }
+    format!("{} to {}", row["min"], row["max"])
+}
+
+fn with_unit(value: &Value, unit: &Value) -> String {
+    format!("{} {}", text(value), text(unit)).trim_end().to_owned()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// `kv status`.
+pub(crate) fn status(at: &AtArgs) -> Result<(), End> {
+    let node = Node::at(at);
+    let answers = [node.url("/v1/status"), node.url("/v1/members")]
+        .map(|url| node.call("GET", &url, None, &[]));
+    let [status, members] = answers;
+    let (status, members) = (status?, members?);
+    for answer in [&status, &members] {
+        if answer.status != StatusCode::OK {
+            return Err(answer.failure());
+        }
+    }
+    output(status_text(&status.json(), &members.json()).as_bytes())
+}
+
+fn status_text(status: &Value, members: &Value) -> String {
+    let (node, storage) = (&status["node"], &status["storage"]);
+    let mut words = format!(
+        "node     {} at {}, boot {}, version {}\n",
+        text(&node["name"]),
+        text(&node["address"]),
+        node["boot"],
+        text(&node["version"])
+    );
+    match &status["cluster"] {
+        Value::Null => words.push_str("cluster  not a member of one yet\n"),
+        cluster => {
+            let moving = if cluster["moving"].is_null() { "" } else { ", partitions are moving" };
+            words.push_str(&format!(
+                "cluster  {} of {} members, epoch {}, changes go through {}{moving}\n",
+                text(&cluster["id"]),
+                cluster["members"],
+                cluster["epoch"],
+                text(&cluster["founder"]),
+            ));
+        }
+    }
+    let full = if storage["full"] == true { ", DISK FULL" } else { "" };
+    words.push_str(&format!(
+        "storage  {} entries, {} bytes in memory, {} bytes of log{full}\n\n",
+        storage["entries"], storage["bytes"], storage["log_bytes"]
+    ));
+    let mut table = Table::new(&["MEMBER", "ADDRESS", "STATE", "LAST HEARD"]);
+    for member in members["members"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let state = match (member["alive"] == true, member["linked"] == true) {
+            _ if member["this_node"] == true => "this node",
+            (true, true) => "up",
+            (true, false) => "no link",
+            (false, _) => "suspected",
+        };
+        let heard = match member["silent_ms"].as_u64() {
+            Some(silent) => format!("{silent} ms ago"),
+            None if member["this_node"] == true => String::new(),
+            None => "never".into(),
+        };
+        table.row([text(&member["name"]), text(&member["address"]), state.into(), heard]);
+    }
+    words + &table.to_string()
+}
+
+/// A node to ask.
+struct Node {
+    address: String,
+    agent: Agent,
+}
+
+/// What it said.
+struct Answer {
+    status: StatusCode,
+    context: Option<String>,
+    receipt: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Node {
+    fn at(args: &AtArgs) -> Self {
+        let config =
+            Agent::config_builder().http_status_as_error(false).timeout_global(Some(WAIT)).build();
+        let address = args.addr.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Self { address, agent: config.into() }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn key_url(&self, args: &KeyArgs, quorum: &str) -> String {
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let mut url =
+            self.url(&format!("/v1/{}/keys/{}?", encode(&args.keyspace), encode(&args.key)));
+        if let Some(nodes) = args.quorum {
+            url.push_str(&format!("{quorum}={nodes}&"));
+        }
+        if let Some(timeout) = args.timeout_ms {
+            url.push_str(&format!("timeout_ms={timeout}&"));
+        }
+        url.push_str(if args.receipt { "receipt=1" } else { "receipt=0" });
+        url
+    }
+
+    fn call(
+        &self,
+        method: &str,
+        url: &str,
+        body: Option<&[u8]>,
+        headers: &[(&str, String)],
+    ) -> Result<Answer, End> {
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let answer = match body {
+            Some(body) => request
+                .body(body)
+                .map_err(ureq::Error::from)
+                .and_then(|request| self.agent.run(request)),
+            None => request
+                .body(())
+                .map_err(ureq::Error::from)
+                .and_then(|request| self.agent.run(request)),
+        };
+        answer.and_then(Answer::read).map_err(|error| {
+            End::failed(format!(
+                "{} does not answer: {error}; is a node running there? (--addr HOST:PORT asks another, kv node starts one)",
+                self.address
+            ))
+        })
+    }
+}
+
+impl Answer {
+    fn read(mut response: Response<ureq::Body>) -> Result<Self, ureq::Error> {
+        let header = |name: &str| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let (context, receipt) = (header("kv-context"), header("kv-receipt"));
+        let status = response.status();
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
+        Ok(Self { status, context, receipt, body })
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Whether a read was carried out, with or without a value.
+    fn is_read(&self) -> bool {
+        matches!(self.status, StatusCode::OK | StatusCode::MULTIPLE_CHOICES)
+            || (self.status == StatusCode::NOT_FOUND && self.context.is_some())
+    }
+
+    fn failure(&self) -> End {
+        match self.json()["error"].as_str() {
+            Some(words) => End::failed(words),
+            None => End::failed(format!("the node answered {}", self.status)),
+        }
+    }
+}
+
+impl KeyArgs {
+    /// For the read before a write, which has a quorum of its own.
+    fn without_quorum(&self) -> Self {
+        Self { quorum: None, ..self.clone() }
+    }
+}
+
+fn tell_receipt(args: &KeyArgs, answer: &Answer) {
+    if let (true, Some(receipt)) = (args.receipt, &answer.receipt) {
+        say(receipt);
+    }
+}
+
+fn siblings_of(answer: &Value) -> Result<Vec<Vec<u8>>, End> {
+    let siblings = answer["siblings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let decode = |sibling: &Value| STANDARD.decode(sibling["value_base64"].as_str()?).ok();
+    let values: Option<Vec<_>> = siblings.iter().map(decode).collect();
+    values
+        .ok_or_else(|| End::failed("the node's answer cannot be read; is it of the same release?"))
+}
+
+fn output(bytes: &[u8]) -> Result<(), End> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written.map_err(|error| End::failed(format!("the result cannot be written: {error}")))
+}
+
+/// Ends the line for a person; a pipe gets the bytes of the value and nothing else.
+fn end_line(shown: &[u8]) -> Result<(), End> {
+    if io::stdout().is_terminal() && !shown.ends_with(b"\n") { output(b"\n") } else { Ok(()) }
+}

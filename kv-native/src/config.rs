@@ -1,0 +1,322 @@
+//! What `kv node` is told, and what follows from it.
+//!
+//! Every option is a flag and an environment variable. The variables of other programs that `kv` can
+//! stand in for are understood too, in one table ([`ALIASES`]); a flag or variable of `kv` itself wins.
+//!
+//! The node's id follows from its name and is kept in its data folder, so both must stay the same from
+//! start to start. By default the name is that of the machine and the port, and the folder
+//! `kv-data/NAME` below the present one: nodes on different ports never clash.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::Args;
+use kv_core::id::NodeId;
+use kv_core::io::Founding;
+
+/// Where a node listens if nothing else is said.
+pub const LISTEN: &str = "127.0.0.1:7101";
+
+/// A variable of another program, and which option it stands for with which value.
+struct Alias {
+    variable: &'static str,
+    option: &'static str,
+    value: fn(&str) -> String,
+}
+
+/// All of them.
+const ALIASES: [Alias; 1] =
+    [Alias { variable: "PORT", option: "listen", value: |port| format!("0.0.0.0:{port}") }];
+
+/// The options of `kv node`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NodeArgs {
+    /// Name of the node, unique in its cluster and the same at every start [default: HOSTNAME-PORT]
+    #[arg(long, env = "KV_NAME", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Address to listen on, for clients and nodes alike; may be given several times [default: 127.0.0.1:7101]
+    #[arg(long, env = "KV_LISTEN", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub listen: Vec<String>,
+    /// Address at which other nodes reach this one [default: the first listen address]
+    #[arg(long, env = "KV_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// Data folder [default: kv-data/NAME]
+    #[arg(long, env = "KV_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Join the running cluster that one of these nodes belongs to
+    #[arg(long, env = "KV_JOIN", value_name = "HOST:PORT,…", value_delimiter = ',')]
+    pub join: Vec<String>,
+    /// First members of a new cluster, this node among them; all may start at once, in any order
+    #[arg(
+        long,
+        env = "KV_CLUSTER",
+        value_name = "NAME@HOST:PORT,…",
+        value_delimiter = ',',
+        conflicts_with = "join"
+    )]
+    pub cluster: Vec<String>,
+    /// What to log: error, warn, info, debug or trace
+    #[arg(long, env = "KV_LOG", value_name = "LEVEL", default_value = "info")]
+    pub log: String,
+    /// Stop when the standard input closes: for a program that starts nodes and may be killed
+    #[arg(long, hide = true)]
+    pub with_parent: bool,
+}
+
+/// What a node is started with, except what only listening tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// Chosen by the user; else made of the machine's name and the port.
+    pub name: Option<String>,
+    /// Where to listen.
+    pub listen: Vec<Address>,
+    /// Where others reach it; else the first address it listens on.
+    pub advertise: Option<Address>,
+    /// Chosen by the user; else made of the name.
+    pub data: Option<PathBuf>,
+    /// How it finds its cluster when its data folder is new.
+    pub founding: Founding,
+    /// Whom to dial until it is a member.
+    pub seeds: Vec<String>,
+}
+
+/// A `HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// A name or number; IPv6 in brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// A configuration that makes no sense; the words say what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misuse(pub String);
+
+impl NodeConfig {
+    /// Makes sense of the options; `variable` reads the environment for [`ALIASES`].
+    pub fn of(args: &NodeArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Misuse> {
+        let listed = listed(&args.cluster)?;
+        let own_entry = own_entry(args, &listed)?;
+        let mut listen = args.listen.clone();
+        if listen.is_empty() {
+            listen.extend(alias("listen", variable));
+        }
+        if listen.is_empty() {
+            let entry = own_entry.as_ref().map(|(_, address)| address.to_string());
+            listen.push(entry.unwrap_or_else(|| LISTEN.to_owned()));
+        }
+        let parse = |text: &String| Address::parse(text).map_err(Misuse);
+        let listen = listen.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let name = args.name.clone().or_else(|| own_entry.as_ref().map(|(name, _)| name.clone()));
+        if let Some(name) = &name {
+            check_name(name)?;
+        }
+        let joins = args.join.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let others = listed.iter().filter(|(other, _)| Some(other) != name.as_ref());
+        let seeds = others.map(|(_, address)| address).chain(&joins).map(Address::to_string);
+        let seeds = seeds.collect();
+        let founding = if !listed.is_empty() {
+            Founding::Listed {
+                nodes: listed.iter().map(|(name, _)| NodeId::of_name(name)).collect(),
+            }
+        } else if joins.is_empty() {
+            Founding::Alone
+        } else {
+            Founding::Join
+        };
+        let advertise = match (&args.advertise, own_entry) {
+            (Some(address), _) => Some(Address::parse(address).map_err(Misuse)?),
+            // What the list says of this node is what the others dial.
+            (None, Some((_, address))) => Some(address),
+            (None, None) => None,
+        };
+        Ok(Self { name, listen, advertise, data: args.data.clone(), founding, seeds })
+    }
+}
+
+/// The value that a foreign variable gives an option.
+fn alias(option: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let aliases = ALIASES.iter().filter(|alias| alias.option == option);
+    let mut given = aliases.filter_map(|alias| Some((alias.value)(&variable(alias.variable)?)));
+    given.next()
+}
+
+/// The entries of `--cluster`.
+fn listed(entries: &[String]) -> Result<Vec<(String, Address)>, Misuse> {
+    let mut listed: Vec<(String, Address)> = Vec::new();
+    for entry in entries {
+        let Some((name, address)) = entry.split_once('@') else {
+            let words = format!("--cluster takes NAME@HOST:PORT,…; {entry:?} has no @");
+            return Err(Misuse(words));
+        };
+        check_name(name)?;
+        let address = Address::parse(address).map_err(Misuse)?;
+        if listed.iter().any(|(other, at)| other == name || *at == address) {
+            return Err(Misuse(format!("--cluster names {name}@{address} or a part of it twice")));
+        }
+        listed.push((name.to_owned(), address));
+    }
+    Ok(listed)
+}
+
+/// The entry of this node in the list: the one of its name, or else of its address.
+fn own_entry(
+    args: &NodeArgs,
+    listed: &[(String, Address)],
+) -> Result<Option<(String, Address)>, Misuse> {
+    if listed.is_empty() {
+        return Ok(None);
+    }
+    let at = |address: &Address| {
+        let given = args.advertise.iter().chain(&args.listen);
+        given.filter_map(|text| Address::parse(text).ok()).any(|own| own == *address)
+    };
+    let found = match &args.name {
+        Some(name) => listed.iter().find(|(other, _)| other == name),
+        None => listed.iter().find(|(_, address)| at(address)),
+    };
+    let words = || match &args.name {
+        Some(name) => format!("--cluster does not list this node, {name}; add {name}@HOST:PORT"),
+        None => "say with --name which entry of --cluster this node is".into(),
+    };
+    found.cloned().map(Some).ok_or_else(|| Misuse(words()))
+}
+
+/// Names stand in addresses, file names and header lines.
+fn check_name(name: &str) -> Result<(), Misuse> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if starts_well && name.len() <= 64 && name.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Misuse(format!(
+        "{name:?} is no name for a node; use 1 to 64 letters, digits, '-', '_' and '.', the first a letter or digit"
+    )))
+}
+
+/// The name of a node to which none was given.
+#[must_use]
+pub fn default_name(port: u16) -> String {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let mut name: String =
+        host.chars().filter(|char| char.is_ascii_alphanumeric() || "-.".contains(*char)).collect();
+    name.truncate(50);
+    let name = name.trim_start_matches(['-', '.']);
+    format!("{}-{port}", if name.is_empty() { "kv" } else { name })
+}
+
+impl Address {
+    /// Reads a `HOST:PORT`; else words that say how to write one.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no address; write HOST:PORT, as in {LISTEN}");
+        let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let sane = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if host.is_empty() || !(bracketed || host.bytes().all(sane)) {
+            return Err(wrong());
+        }
+        let port = port.parse().map_err(|_| wrong())?;
+        Ok(Self { host: host.to_owned(), port })
+    }
+
+    /// The address at which others on this machine reach a node that listens here.
+    #[must_use]
+    pub fn reachable(&self) -> Self {
+        let host = match self.host.as_str() {
+            "0.0.0.0" | "[::]" => "127.0.0.1".to_owned(),
+            host => host.to_owned(),
+        };
+        Self { host, port: self.port }
+    }
+
+    /// Whether it stands for all addresses of the machine.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        matches!(self.host.as_str(), "0.0.0.0" | "[::]")
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: [&str; 2] = ["a@127.0.0.1:7101", "b@127.0.0.1:7102"];
+
+    fn config(args: &NodeArgs) -> Result<NodeConfig, Misuse> {
+        NodeConfig::of(args, |_| None)
+    }
+
+    fn in_cluster(name: &str) -> NodeArgs {
+        let cluster = CLUSTER.map(String::from).to_vec();
+        NodeArgs { name: Some(name.into()), cluster, ..NodeArgs::default() }
+    }
+
+    #[test]
+    fn a_node_without_options_is_a_cluster_of_one() {
+        let config = config(&NodeArgs::default()).unwrap();
+        assert_eq!(config.founding, Founding::Alone);
+        assert_eq!(config.listen[0].to_string(), LISTEN);
+        assert!(check_name(&default_name(7101)).is_ok());
+    }
+
+    #[test]
+    fn a_listed_node_needs_only_its_name() {
+        let config = config(&in_cluster("b")).unwrap();
+        assert_eq!(config.listen[0].to_string(), "127.0.0.1:7102");
+        assert_eq!(config.seeds, ["127.0.0.1:7101"]);
+        let nodes = ["a", "b"].map(NodeId::of_name).to_vec();
+        assert_eq!(config.founding, Founding::Listed { nodes });
+    }
+
+    #[test]
+    fn a_listed_node_may_be_known_by_its_address() {
+        let listen = vec!["127.0.0.1:7102".into()];
+        let args = NodeArgs { name: None, listen, ..in_cluster("b") };
+        assert_eq!(config(&args).unwrap().name.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn misuse_is_told_in_words() {
+        let words = |args: &NodeArgs| config(args).unwrap_err().0;
+        assert!(words(&in_cluster("c")).contains("add c@HOST:PORT"));
+        assert!(words(&NodeArgs { name: None, ..in_cluster("") }).contains("--name"));
+        for cluster in [vec!["a"], vec!["a@b"], vec!["a@b:1", "a@b:2"], vec!["a/b@c:1"]] {
+            let cluster = cluster.into_iter().map(String::from).collect();
+            words(&NodeArgs { name: Some("a".into()), cluster, ..NodeArgs::default() });
+        }
+        for address in ["7101", "host:", ":7101", "host:70000", "http://host:1"] {
+            let listen = vec![address.to_owned()];
+            assert!(words(&NodeArgs { listen, ..NodeArgs::default() }).contains("HOST:PORT"));
+        }
+        for name in ["", "../x", "-a", "a b", "ä"] {
+            let name = Some(name.to_owned());
+            assert!(words(&NodeArgs { name, ..NodeArgs::default() }).contains("name"));
+        }
+    }
+
+    #[test]
+    fn port_stands_for_all_addresses_unless_listen_is_given() {
+        let port = |name: &str| (name == "PORT").then(|| "8080".to_owned());
+        let config = NodeConfig::of(&NodeArgs::default(), port).unwrap();
+        assert_eq!(config.listen[0].to_string(), "0.0.0.0:8080");
+        assert_eq!(config.listen[0].reachable().to_string(), "127.0.0.1:8080");
+        let listen = vec!["127.0.0.1:1".to_owned()];
+        let config = NodeConfig::of(&NodeArgs { listen, ..NodeArgs::default() }, port).unwrap();
+        assert_eq!(config.listen[0].port, 1);
+    }
+}

@@ -1,0 +1,369 @@
+//! The thread that owns the node.
+//!
+//! Tasks of the transport and the surfaces put what happens into four queues; this thread takes what is
+//! there, urgent things first and no queue for so long that another starves, hands each to the node
+//! with the time, and delivers what comes out. Then it waits for more, or for the node's deadline.
+//!
+//! | queue | carries | bounded by |
+//! | --- | --- | --- |
+//! | control | syncs, jobs, withdrawals, lost links, views | what is open |
+//! | urgent | new links and small messages | count: the peer waits |
+//! | bulk | messages with values | count and bytes: the peer waits |
+//! | clients | requests | count: the client gets Busy |
+//!
+//! Left out: any decision about keys, members or messages.
+
+mod handle;
+mod links;
+
+pub(crate) use handle::{Facts, Handle, Pending};
+pub(crate) use links::{Connection, ConnectionId, Verdict};
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use kv_core::error::RequestError;
+use kv_core::event::EventKind;
+use kv_core::id::{NodeId, RequestId};
+use kv_core::io::{Input, Output};
+use kv_core::message::Envelope;
+use kv_core::node::{Node, NodeView};
+use kv_core::request::{Reply, Request};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::disk::FileDisk;
+use crate::log;
+use crate::workers::Workers;
+use links::Links;
+
+/// How many things of one queue are taken before the others get their turn.
+const TURN: usize = 256;
+/// How long a node that is told to stop waits for requests and syncs that are open.
+const STOP_WAIT: Duration = Duration::from_secs(3);
+
+/// What does not wait in line.
+pub(crate) enum Control {
+    /// A sync or job has ended, or a client withdraws or has room.
+    Input(Input),
+    /// A connection has ended.
+    Disconnected(ConnectionId),
+    /// A link is of no use.
+    Unlink(NodeId),
+    /// Someone wants to see the node.
+    View(oneshot::Sender<NodeView>),
+    /// End when what is open is done.
+    Stop,
+}
+
+/// What comes from other nodes.
+pub(crate) enum Arrival {
+    /// A connection has said its hello.
+    Connected {
+        /// It.
+        connection: Connection,
+        /// Told whether to go on.
+        verdict: oneshot::Sender<Verdict>,
+    },
+    /// A message.
+    Message {
+        /// On which connection.
+        connection: ConnectionId,
+        /// It.
+        envelope: Envelope,
+        /// Its share of the bytes that may wait; given back when it is handled.
+        room: Option<OwnedSemaphorePermit>,
+    },
+}
+
+/// What a client asks.
+pub(crate) struct ClientRequest {
+    id: RequestId,
+    request: Request,
+    answers: UnboundedSender<Answer>,
+}
+
+/// A part of an answer, and whether more follow.
+pub(crate) type Answer = (Result<Reply, RequestError>, bool);
+
+/// The receiving ends of the queues.
+struct Queues {
+    control: UnboundedReceiver<Control>,
+    urgent: Receiver<Arrival>,
+    bulk: Receiver<Arrival>,
+    clients: Receiver<ClientRequest>,
+}
+
+/// Why the node thread has ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It was told to, and everything acknowledged is on disk.
+    Stopped,
+    /// The node has halted for good.
+    Halted(String),
+}
+
+/// The node with everything around it.
+pub(crate) struct Driver {
+    own: NodeId,
+    node: Node,
+    disk: FileDisk,
+    clock: Clock,
+    queues: Queues,
+    links: Links,
+    /// Links that were taken down while outputs were delivered; the node hears of them next.
+    lost: VecDeque<Input>,
+    clients: BTreeMap<RequestId, UnboundedSender<Answer>>,
+    workers: Workers,
+    syncing: bool,
+    facts: watch::Sender<Arc<Facts>>,
+    facts_stale: bool,
+    stop_at: Option<Instant>,
+    /// The log says that all of it is durable, as far as it was to for a stop.
+    noted: bool,
+}
+
+/// Starts the thread of an opened node. The receiver tells how it ended; it closes without a word only
+/// if the thread panicked.
+pub(crate) fn start(
+    node: Node,
+    disk: FileDisk,
+    clock: Clock,
+) -> io::Result<(Handle, oneshot::Receiver<Ending>)> {
+    let (facts, facts_seen) =
+        watch::channel(Arc::new(Facts::of(&node, &Links::default(), clock.now().mono)));
+    let (handle, queues) = Handle::new(facts_seen);
+    let workers = Workers::start(&disk, handle.reporter())?;
+    let mut driver = Driver {
+        links: Links::default(),
+        own: node.hello().node,
+        node,
+        disk,
+        clock,
+        queues,
+        lost: VecDeque::new(),
+        clients: BTreeMap::new(),
+        workers,
+        syncing: false,
+        facts,
+        facts_stale: false,
+        stop_at: None,
+        noted: false,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let (tell, ended) = oneshot::channel();
+    thread::Builder::new().name("kv-node".into()).spawn(move || {
+        let ending = runtime.block_on(driver.run());
+        let _ = tell.send(ending);
+    })?;
+    Ok((handle, ended))
+}
+
+impl Driver {
+    async fn run(&mut self) -> Ending {
+        self.deliver();
+        loop {
+            self.publish();
+            if let Some(ending) = self.ending() {
+                return ending;
+            }
+            self.wait().await;
+            self.take_turns();
+            if self.node.next_deadline().is_some_and(|deadline| deadline <= self.clock.now().mono) {
+                self.handle(Input::Timer);
+            }
+        }
+    }
+
+    /// Waits for the next thing or the deadline, and takes that one thing.
+    async fn wait(&mut self) {
+        let deadline =
+            self.node.next_deadline().map(|deadline| self.clock.instant(deadline).into());
+        let until = [deadline, self.stop_at].into_iter().flatten().min();
+        let timer = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        // The senders live as long as the process, so a closed queue needs no branch.
+        tokio::select! {
+            biased;
+            Some(control) = self.queues.control.recv() => self.control(control),
+            Some(arrival) = self.queues.urgent.recv() => self.arrival(arrival),
+            Some(arrival) = self.queues.bulk.recv() => self.arrival(arrival),
+            Some(client) = self.queues.clients.recv() => self.client(client),
+            () = timer => {}
+        }
+    }
+
+    /// Takes what else has arrived meanwhile: one turn of each queue.
+    fn take_turns(&mut self) {
+        for _ in 0..TURN {
+            let Ok(control) = self.queues.control.try_recv() else { break };
+            self.control(control);
+        }
+        for _ in 0..TURN {
+            let Ok(arrival) = self.queues.urgent.try_recv() else { break };
+            self.arrival(arrival);
+        }
+        for _ in 0..TURN {
+            let Ok(arrival) = self.queues.bulk.try_recv() else { break };
+            self.arrival(arrival);
+        }
+        for _ in 0..TURN {
+            let Ok(client) = self.queues.clients.try_recv() else { break };
+            self.client(client);
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Input(input) => {
+                if matches!(input, Input::Synced { .. }) {
+                    self.syncing = false;
+                }
+                self.handle(input);
+            }
+            Control::Disconnected(connection) => {
+                if let Some(down) = self.links.remove(connection) {
+                    self.handle(down);
+                    self.facts_stale = true;
+                }
+            }
+            Control::Unlink(peer) => {
+                if let Some(down) = self.links.take_down(peer) {
+                    self.handle(down);
+                    self.facts_stale = true;
+                }
+            }
+            Control::View(to) => {
+                let _ = to.send(self.node.view(self.clock.now().mono));
+            }
+            Control::Stop => self.stop_at = Some(Instant::now() + STOP_WAIT),
+        }
+    }
+
+    fn arrival(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Connected { connection, verdict } => {
+                let (said, inputs) = self.links.admit(connection, self.own);
+                inputs.into_iter().for_each(|input| self.handle(input));
+                self.facts_stale = true;
+                // Published before the connection goes on, so that whoever dialled sees the link.
+                self.publish();
+                let _ = verdict.send(said);
+            }
+            Arrival::Message { connection, envelope, room } => {
+                if self.links.is_current(connection) {
+                    self.handle(Input::Message(envelope));
+                }
+                drop(room);
+            }
+        }
+    }
+
+    fn client(&mut self, client: ClientRequest) {
+        if client.answers.is_closed() {
+            return;
+        }
+        if self.stop_at.is_some() {
+            let words = "this node is stopping; nothing was changed, ask another one";
+            let _ = client.answers.send((Err(RequestError::Unavailable(words.into())), false));
+            return;
+        }
+        self.clients.insert(client.id, client.answers);
+        self.handle(Input::Request { id: client.id, request: client.request });
+    }
+
+    /// Hands one input to the node and delivers what comes out; also what follows from links that the
+    /// delivery took down.
+    fn handle(&mut self, input: Input) {
+        if let Input::Cancel { id } = &input {
+            self.clients.remove(id);
+        }
+        let mut next = Some(input);
+        while let Some(input) = next {
+            self.node.handle(self.clock.now(), input, &mut self.disk);
+            self.deliver();
+            next = self.lost.pop_front();
+        }
+    }
+
+    fn deliver(&mut self) {
+        while let Some(output) = self.node.poll() {
+            match output {
+                Output::Send { lane, envelope } => {
+                    if let Some(down) = self.links.send(lane, &envelope) {
+                        self.lost.push_back(down);
+                        self.facts_stale = true;
+                    }
+                }
+                Output::Reply { id, result, more } => self.reply(id, result, more),
+                Output::Sync { upto } => {
+                    self.syncing = true;
+                    self.workers.sync(upto);
+                }
+                Output::Job { id, job } => self.workers.job(id, job),
+                Output::Event(event) => {
+                    self.facts_stale |= changes_facts(&event.kind);
+                    log::event(&event, &self.facts.borrow());
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, id: RequestId, result: Result<Reply, RequestError>, more: bool) {
+        // A client that has gone withdraws its request by itself.
+        if more {
+            if let Some(client) = self.clients.get(&id) {
+                let _ = client.send((result, true));
+            }
+        } else if let Some(client) = self.clients.remove(&id) {
+            let _ = client.send((result, false));
+        }
+    }
+
+    /// Shows the others what has changed of what they go by.
+    fn publish(&mut self) {
+        if std::mem::take(&mut self.facts_stale) {
+            let now = self.clock.now().mono;
+            self.facts.send_replace(Arc::new(Facts::of(&self.node, &self.links, now)));
+        }
+    }
+
+    /// Whether and how the thread ends. A clean stop first answers what is open, then notes in the log
+    /// that all of it is durable.
+    fn ending(&mut self) -> Option<Ending> {
+        if let Some(reason) = self.node.halted() {
+            return Some(Ending::Halted(reason.to_owned()));
+        }
+        let stop_at = self.stop_at?;
+        if self.clients.is_empty() && !self.syncing {
+            if !std::mem::replace(&mut self.noted, true) {
+                self.node.prepare_stop(&mut self.disk);
+                self.deliver();
+            }
+            if !self.syncing {
+                return Some(Ending::Stopped);
+            }
+        }
+        (stop_at <= Instant::now()).then_some(Ending::Stopped)
+    }
+}
+
+/// Whether [`Facts`] may have changed with an event.
+fn changes_facts(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Founded(_)
+            | EventKind::Joined(_)
+            | EventKind::LayoutChanged { .. }
+            | EventKind::SettingChanged { .. }
+    )
+}
