@@ -227,8 +227,7 @@ impl Chain {
             disk.remove(*orphan)?;
         }
         let mut bytes = 0;
-        // From the last on, so that a crash on the way leaves a log that is cut in the same place.
-        for part in self.parts.iter().rev() {
+        for part in &self.parts {
             if end.segment < part.segment {
                 disk.remove(part.segment)?;
                 bytes += part.bytes;
@@ -309,7 +308,7 @@ impl Replay {
 
     fn start(&mut self, segment: FileId, start: SegmentStart, seq: u64, end: u64) {
         let previous = start.previous;
-        if previous != self.end || seq != self.last_seq + 1 {
+        if seq != self.last_seq + 1 {
             match previous.segment == self.end.segment {
                 true => self.broken(Fault::Short, self.end),
                 false => self

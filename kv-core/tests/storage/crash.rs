@@ -170,7 +170,8 @@ fn a_crash_within_a_batch_of_several_blocks_leaves_nothing_of_it() {
     history.sync();
     history.apply(&[(b"big".to_vec(), Some(vec![7; 100_000])), (b"before".to_vec(), None)]);
     let length = history.disk.unsynced_len();
-    for kept in (0..length).step_by(131).chain(length - 40..=length) {
+    let block_ends = [32_768, 65_536, 98_304].map(|end| end - history.ends[1].offset as usize);
+    for kept in (0..length).step_by(131).chain(block_ends).chain(length - 40..=length) {
         let context = format!("{kept} bytes kept of {length}");
         let mut disk = history.disk.crash_after(kept, true);
         let (_, survived) = survivors(&history, &mut disk, &context);
