@@ -92,7 +92,7 @@ impl Nemesis {
     fn settings(&mut self) -> Vec<(Setting, u64)> {
         match self.rng.below(5) {
             0 => alloc::vec![(Setting::GossipIntervalMs, self.rng.between(50, 400))],
-            1 => alloc::vec![(Setting::ClockThreshold, self.rng.between(5, 16))],
+            1 => alloc::vec![(Setting::ClockThreshold, self.rng.between(8, 16))],
             2 => alloc::vec![(Setting::ReadQuorum, 2), (Setting::WriteQuorum, 2)],
             3 => alloc::vec![(Setting::ReadQuorum, 3)],
             _ => alloc::vec![(Setting::WriteQuorum, 3)],

@@ -1,0 +1,294 @@
+//! What a simulated world promises: the same run every time, however it is played.
+
+use bytes::Bytes;
+use kv_core::event::EventKind;
+use kv_core::rng::{Ratio, Rng};
+use kv_core::settings::Setting;
+use kv_core::sim::nemesis::{self, Nemesis};
+use kv_core::sim::{
+    Action, ClientOperation, NetworkConfig, Run, SimConfig, TimedAction, Workload, World, link,
+};
+use kv_core::time::{Micros, Mono};
+
+const SECOND: u64 = 1_000_000;
+
+fn busy(seed: u64) -> SimConfig {
+    let workload = Workload { per_second: 100, ..Workload::default() };
+    SimConfig { seed, workload, ..SimConfig::default() }
+}
+
+fn world(config: SimConfig) -> World {
+    World::new(config).unwrap()
+}
+
+fn get(node: u16, key: &'static str) -> Action {
+    Action::Client {
+        node,
+        operation: ClientOperation::Get { key: Bytes::from_static(key.as_bytes()) },
+    }
+}
+
+/// Where a world stands, in numbers that differ as soon as anything went another way.
+fn state(world: &World) -> (Mono, u64, u64, u64) {
+    (world.now(), world.steps(), world.hash(), world.trace_len())
+}
+
+#[test]
+fn the_same_run_twice_is_the_same_run_and_another_seed_is_another() {
+    let hash = |seed| nemesis::run(seed, 30).unwrap().hash();
+    assert_eq!(hash(1), hash(1));
+    assert_ne!(hash(1), hash(2));
+}
+
+#[test]
+fn a_run_is_the_same_at_once_in_slices_and_step_by_step() {
+    let until = Mono(5 * SECOND);
+    let mut whole = world(busy(1));
+    assert!(whole.run_until(until, u64::MAX));
+
+    let mut sliced = world(busy(1));
+    for slice in 1..=300 {
+        assert!(sliced.run_until(Mono(until.0 * slice / 300), u64::MAX));
+    }
+    assert_eq!(state(&sliced), state(&whole));
+
+    let mut bounded = world(busy(1));
+    while !bounded.run_until(until, 7) {}
+    assert_eq!(state(&bounded), state(&whole));
+
+    let mut stepped = world(busy(1));
+    while stepped.steps() < whole.steps() {
+        assert!(stepped.step() <= until);
+    }
+    assert_eq!(stepped.hash(), whole.hash());
+}
+
+#[test]
+fn a_clone_goes_the_same_way_as_long_as_the_same_is_done_to_it() {
+    let mut world = world(busy(2));
+    world.run_until(Mono(SECOND), u64::MAX);
+    let mut clone = world.clone();
+    for world in [&mut world, &mut clone] {
+        world.act(Action::Crash { node: 2 }).unwrap();
+        world.run_until(Mono(2 * SECOND), u64::MAX);
+    }
+    assert_eq!(state(&clone), state(&world));
+    world.act(get(0, "k1")).unwrap();
+    assert_ne!(state(&clone), state(&world));
+}
+
+/// Actions done at any moment of stepping, also between two events of one moment, are found again.
+#[test]
+fn a_run_made_live_is_replayed_to_the_same_hash_also_through_a_link() {
+    for seed in 0..20 {
+        let mut rng = Rng::new(seed);
+        let mut nemesis = Nemesis::new(seed);
+        let config =
+            NetworkConfig { latency_min: Micros(50), latency_max: Micros(100), loss: Ratio::ZERO };
+        let mut live = world(SimConfig { network: config, ..nemesis.config(seed) });
+        for _ in 0..30 {
+            for _ in 0..rng.below(200) {
+                live.step();
+            }
+            let node = rng.below(u64::from(live.nodes())) as u16;
+            live.act(get(node, "k1")).unwrap();
+            nemesis.strike(&mut live);
+            for _ in 0..rng.below(3) {
+                live.step();
+            }
+        }
+        let run = live.run();
+        let text = link::encode(&run);
+        let linked = link::decode(&text).unwrap().run;
+        assert_eq!(linked, run);
+        let replayed = World::replay(&linked).unwrap();
+        assert_eq!(state(&replayed), state(&live), "seed {seed}");
+        assert_eq!(replayed.actions(), live.actions());
+        // Both go on alike as well.
+        let mut both = [replayed, live];
+        for world in &mut both {
+            world.run_until(Mono(run.until.0 + SECOND), u64::MAX);
+        }
+        assert_eq!(state(&both[0]), state(&both[1]), "seed {seed}");
+    }
+}
+
+#[test]
+fn loss_and_latency_change_nothing_of_what_clients_ask() {
+    let asked = |loss, latency_max| {
+        let network = NetworkConfig { loss, latency_max, ..NetworkConfig::default() };
+        let mut world = world(SimConfig { network, ..busy(3) });
+        world.run_until(Mono(5 * SECOND), u64::MAX);
+        let operations = world.operations();
+        operations
+            .map(|record| (record.called, record.node, record.operation.clone()))
+            .collect::<Vec<_>>()
+    };
+    let calm = asked(Ratio::ZERO, Micros(10_000));
+    assert!(calm.len() > 400);
+    assert_eq!(asked(Ratio::per_mille(200), Micros(10_000)), calm);
+    assert_eq!(asked(Ratio::ZERO, Micros(30_000)), calm);
+}
+
+#[test]
+fn a_run_begins_with_the_settings_it_was_given() {
+    let settings =
+        vec![(Setting::Replicas, 5), (Setting::ReadQuorum, 1), (Setting::WriteQuorum, 5)];
+    let mut world = world(SimConfig { settings: settings.clone(), ..SimConfig::default() });
+    world.run_until(Mono(5 * SECOND), u64::MAX);
+    for index in 0..world.nodes() {
+        let node = world.node(index).unwrap();
+        for (setting, value) in &settings {
+            assert_eq!(node.settings().get(*setting), *value, "n{}", index + 1);
+        }
+    }
+}
+
+#[test]
+fn lost_messages_are_shown_until_they_would_have_arrived() {
+    let loss = Ratio::per_mille(1_000);
+    let mut world = world(SimConfig::default());
+    world.run_until(Mono(2 * SECOND), u64::MAX);
+    world.act(Action::Network(NetworkConfig { loss, ..NetworkConfig::default() })).unwrap();
+    let before: Vec<u64> = world.in_flight().map(|message| message.number).collect();
+    let mut seen = 0;
+    for _ in 0..200 {
+        world.step();
+        let new = world.in_flight().filter(|message| !before.contains(&message.number));
+        for message in new {
+            assert!(message.lost && message.arrives >= world.now());
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
+    let events = world.trace_since(0).map(|entry| &entry.event.kind);
+    assert!(events.filter(|kind| matches!(kind, EventKind::Suspected { .. })).count() > 0);
+}
+
+#[test]
+fn the_trace_and_the_operations_are_numbered_without_a_gap() {
+    let mut world = world(busy(4));
+    world.run_until(Mono(60 * SECOND), u64::MAX);
+    let first = world.trace_since(0).next().unwrap().index;
+    assert!(first > 0 && world.trace_len() - first >= 10_000);
+    assert!(world.trace_since(0).map(|entry| entry.index).eq(first..world.trace_len()));
+    assert!(world.trace_since(world.trace_len() - 5).count() == 5);
+    let numbers: Vec<u64> = world.operations().map(|record| record.number).collect();
+    assert!(numbers.len() >= 1_000 && numbers[0] > 0);
+    assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]));
+    assert!(
+        world
+            .operations_since(numbers[10])
+            .map(|record| record.number)
+            .eq(numbers[10..].iter().copied())
+    );
+}
+
+#[test]
+fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
+    let mut world = world(SimConfig { nodes: 3, ..SimConfig::default() });
+    world.run_until(Mono(2 * SECOND), u64::MAX);
+    world.act(Action::Crash { node: 2 }).unwrap();
+    world.act(Action::Cut { from: 0, to: 1 }).unwrap();
+    let before = (state(&world), world.actions().len());
+    let network = |min, max, loss| {
+        Action::Network(NetworkConfig { latency_min: Micros(min), latency_max: Micros(max), loss })
+    };
+    let workload = |keys, writes| Action::Workload(Workload { per_second: 1, keys, writes });
+    let set = |node, setting, value| Action::Set { node, changes: vec![(setting, value)] };
+    for (action, words) in [
+        (Action::Crash { node: 2 }, "n3 is down already"),
+        (Action::Restart { node: 0 }, "n1 is running"),
+        (Action::Crash { node: 3 }, "no node number 3"),
+        (Action::Cut { from: 1, to: 1 }, "no link to itself"),
+        (Action::Cut { from: 0, to: 1 }, "cannot reach n2 already"),
+        (Action::Mend { from: 1, to: 0 }, "reaches n1 already"),
+        (Action::Partition { groups: vec![0, 1] }, "3 nodes, not for 2"),
+        (network(9, 3, Ratio::ZERO), "shortest latency"),
+        (network(0, 90_000_000, Ratio::ZERO), "at most 60000 ms"),
+        (network(0, 1, Ratio { numerator: 2, denominator: 1 }), "share from 0 to 1"),
+        (workload(0, Ratio::ZERO), "keys"),
+        (workload(1, Ratio { numerator: 0, denominator: 0 }), "share from 0 to 1"),
+        (set(0, Setting::ReadQuorum, 4), "cannot exceed replicas"),
+        (set(2, Setting::ReadQuorum, 1), "n3 is down"),
+        (get(9, "k"), "no node number 9"),
+    ] {
+        let refused = world.act(action.clone()).expect_err("it makes no sense");
+        assert!(refused.0.contains(words), "{action:?}: {refused}");
+        assert_eq!((state(&world), world.actions().len()), before);
+    }
+    world.act(Action::Partition { groups: vec![0, 0, 1] }).unwrap();
+    let refused = world.act(Action::Mend { from: 0, to: 2 }).unwrap_err();
+    assert!(refused.0.contains("heal the network"), "{refused}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_is_refused_in_words() {
+    let base = SimConfig::default();
+    let settings = vec![(Setting::WriteQuorum, 9)];
+    for (config, words) in [
+        (SimConfig { nodes: 0, ..base.clone() }, "from 1 to 200"),
+        (SimConfig { nodes: 201, ..base.clone() }, "from 1 to 200"),
+        (SimConfig { partitions: 48, ..base.clone() }, "power of two"),
+        (SimConfig { partitions: 0, ..base.clone() }, "power of two"),
+        (SimConfig { sync: Micros(u64::MAX), ..base.clone() }, "a sync takes"),
+        (SimConfig { settings, ..base }, "cannot exceed replicas"),
+    ] {
+        let refused = World::new(config).expect_err("it cannot be");
+        assert!(refused.0.contains(words), "{refused}");
+    }
+}
+
+#[test]
+fn a_link_whose_actions_make_no_sense_is_refused_when_it_is_played() {
+    let run = |actions: &[(u64, Action)]| {
+        let timed =
+            |(at, action): &(u64, Action)| TimedAction { at: Mono(*at), action: action.clone() };
+        let run = Run {
+            config: SimConfig::default(),
+            actions: actions.iter().map(timed).collect(),
+            until: Mono(SECOND),
+            steps: 1_000_000,
+            hash: 0,
+        };
+        World::replay(&run)
+    };
+    let words = |actions| run(actions).unwrap_err().0;
+    assert!(words(&[(5, Action::Restart { node: 0 })]).contains("running"));
+    assert!(words(&[(5, Action::Cut { from: 0, to: 77 })]).contains("no node number 77"));
+    assert!(words(&[(5, Action::Heal), (4, Action::Heal)]).contains("order"));
+    assert!(words(&[(2 * SECOND, Action::Heal)]).contains("order"));
+    let mut endless = world(busy(1)).run();
+    endless.until = Mono(3_600 * SECOND);
+    endless.actions = vec![TimedAction { at: Mono(1_800 * SECOND), action: Action::Heal }];
+    endless.steps = 1_000;
+    assert!(World::replay(&endless).unwrap_err().0.contains("more events"));
+}
+
+#[test]
+fn garbage_links_are_refused_without_a_panic() {
+    let mut rng = Rng::new(6);
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let good = link::encode(&nemesis::run(5, 5).unwrap().run());
+    let mut played = 0;
+    for round in 0..1_000 {
+        let mut text = if round % 3 == 0 {
+            vec![b'A'; rng.below(300) as usize]
+        } else {
+            good.clone().into_bytes()
+        };
+        for _ in 0..=rng.below(4) {
+            let index = rng.below(text.len().max(1) as u64) as usize;
+            if let Some(place) = text.get_mut(index) {
+                *place = alphabet[rng.below(64) as usize];
+            }
+        }
+        let text = String::from_utf8(text).unwrap();
+        if let Ok(mut link) = link::decode(&text) {
+            // What still looks like a run is played, whatever it says, but not for long.
+            link.run.steps = link.run.steps.min(2_000);
+            played += u32::from(World::replay(&link.run).is_ok());
+        }
+    }
+    assert!(played > 0, "some changes leave a run that can be played");
+}
