@@ -1,1 +1,222 @@
 //! kv-core's simulator for a browser page.
+//!
+//! [`Sim`] is a [`World`] behind a surface that JavaScript can hold: plain objects in, plain objects and
+//! one packed buffer per [`frame`] out. It converts and decides nothing. Refusals are thrown as `Error`
+//! with the core's own words; a panic, which is a bug, is thrown as a plain string, and the page halts.
+
+#![forbid(unsafe_code)]
+
+use kv_core::sim::{ActionRefused, Run, World, link};
+use kv_core::time::Mono;
+use tsify::{Ts, Tsify};
+use wasm_bindgen::prelude::*;
+
+pub mod action;
+mod facts;
+pub mod frame;
+pub mod inspect;
+pub mod words;
+
+use action::{Act, Clients, Network, RunConfig, SettingValue};
+use inspect::{KeyObject, LinkObject, NodeObject, SettingRow, SettingState};
+use words::{ActionLine, Names, OperationLine, Trace, TraceLine};
+
+/// How many events a link to a crash plays at most beyond what is known to go well.
+const STEPS_TO_A_CRASH: u64 = 1_000_000;
+
+/// A simulated cluster.
+#[wasm_bindgen]
+pub struct Sim {
+    world: World,
+    names: Names,
+    kinds: facts::Kinds,
+    key_counts: facts::KeyCounts,
+}
+
+#[wasm_bindgen]
+impl Sim {
+    /// A new run.
+    #[wasm_bindgen(constructor)]
+    pub fn new(config: Ts<RunConfig>) -> Result<Self, JsError> {
+        let config = config.to_rust()?.to_core().map_err(refusal)?;
+        World::new(config).map(Self::of).map_err(refusal)
+    }
+
+    /// The run of a share link, played to its end. Compare [`Sim::hash`] with the link's.
+    pub fn from_link(text: &str) -> Result<Self, JsError> {
+        World::replay(&link::decode(text)?.run).map(Self::of).map_err(refusal)
+    }
+
+    /// How the run began.
+    pub fn config(&self) -> Result<Ts<RunConfig>, JsError> {
+        Ok(RunConfig::of(self.world.config()).into_ts()?)
+    }
+
+    /// The network as it is now.
+    pub fn network(&self) -> Result<Ts<Network>, JsError> {
+        Ok(Network::of(self.world.network()).into_ts()?)
+    }
+
+    /// The generated clients as they are now.
+    pub fn clients(&self) -> Result<Ts<Clients>, JsError> {
+        Ok(Clients::of(self.world.workload()).into_ts()?)
+    }
+
+    /// Does something to the world, now.
+    pub fn act(&mut self, act: Ts<Act>) -> Result<(), JsError> {
+        let action = act.to_rust()?.to_core().map_err(refusal)?;
+        self.world.act(action).map_err(refusal)
+    }
+
+    /// Runs on until a time in microseconds, or for so many steps. Whether the time was reached.
+    pub fn advance(&mut self, until_us: f64, steps_max: u32) -> bool {
+        self.world.run_until(Mono(until_us.max(0.0) as u64), u64::from(steps_max))
+    }
+
+    /// Runs the next event only. The time then, in microseconds.
+    pub fn step(&mut self) -> f64 {
+        self.world.step().0 as f64
+    }
+
+    /// The time, in microseconds.
+    pub fn now(&self) -> f64 {
+        self.world.now().0 as f64
+    }
+
+    /// The rolling hash over everything that went into and came out of every node.
+    pub fn hash(&self) -> String {
+        format!("{:016x}", self.world.hash())
+    }
+
+    /// What the stage draws; [`frame`] has the layout.
+    pub fn frame(&mut self) -> Vec<u8> {
+        self.names.learn(&self.world);
+        facts::frame(&self.world, &self.names, &mut self.kinds, &mut self.key_counts).pack()
+    }
+
+    /// The names of the kinds of messages, by their number in the frame.
+    pub fn kinds(&self) -> Vec<String> {
+        self.kinds.names().iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// The events from this index on, at most `most` of them, the latest ones.
+    pub fn trace_since(&mut self, index: f64, most: u32) -> Result<Ts<Trace>, JsError> {
+        self.names.learn(&self.world);
+        let next = self.world.trace_len();
+        let asked = index.max(0.0) as u64;
+        let from = asked.max(next.saturating_sub(u64::from(most)));
+        let lines: Vec<TraceLine> =
+            self.world.trace_since(from).map(|entry| TraceLine::of(entry, &self.names)).collect();
+        let first = lines.first().map_or(next, |line| line.index);
+        Ok(Trace { next, missed: first.saturating_sub(asked), lines }.into_ts()?)
+    }
+
+    /// The actions from this one on.
+    pub fn actions_since(&self, index: u32) -> Result<Vec<Ts<ActionLine>>, JsError> {
+        let lines = self.world.actions().iter().skip(index as usize).map(ActionLine::of);
+        all(lines)
+    }
+
+    /// The latest operations of clients, oldest first: all that are open, and others up to `most`.
+    pub fn operations(&mut self, most: u32) -> Result<Vec<Ts<OperationLine>>, JsError> {
+        self.names.learn(&self.world);
+        let surplus = self.world.operations().count().saturating_sub(most as usize);
+        let wanted = self
+            .world
+            .operations()
+            .enumerate()
+            .filter(|(place, record)| *place >= surplus || record.outcome.is_none());
+        all(wanted.map(|(_, record)| OperationLine::of(record, &self.names)))
+    }
+
+    /// A node as it is right now; nothing while it is down.
+    pub fn inspect(&mut self, node: u16) -> Result<Option<Ts<NodeObject>>, JsError> {
+        self.names.learn(&self.world);
+        let object = inspect::node(&self.world, node, &self.names);
+        Ok(object.map(|object| object.into_ts()).transpose()?)
+    }
+
+    /// A key on all nodes.
+    pub fn key(&mut self, key: &str) -> Result<Ts<KeyObject>, JsError> {
+        self.names.learn(&self.world);
+        Ok(inspect::key(&self.world, key, &self.names).into_ts()?)
+    }
+
+    /// The values of all settings on all nodes.
+    pub fn settings(&self) -> Result<Vec<Ts<SettingState>>, JsError> {
+        all(inspect::settings(&self.world).into_iter())
+    }
+
+    /// Why a node would not take these changes of settings; nothing if it would.
+    pub fn settings_refused(
+        &self,
+        node: u16,
+        changes: Vec<Ts<SettingValue>>,
+    ) -> Result<Option<String>, JsError> {
+        let changes: Vec<SettingValue> =
+            changes.iter().map(Ts::to_rust).collect::<Result<_, _>>()?;
+        let changes = action::settings_to_core(&changes).map_err(refusal)?;
+        Ok(match self.world.node(node) {
+            Some(node) => node.view(self.world.now()).settings.with(&changes).err(),
+            None => Some(format!("{} is down; choose another node", words::name(node.into()))),
+        })
+    }
+
+    /// The run up to now as text for a link.
+    pub fn link(&self) -> String {
+        link::encode(&self.world.run())
+    }
+
+    /// The same, played on to a later time whose hash is not known: a link to a crash of the simulator.
+    pub fn link_to(&self, until_us: f64) -> String {
+        let run = self.world.run();
+        let steps = run.steps + STEPS_TO_A_CRASH;
+        link::encode(&Run { until: Mono(until_us.max(0.0) as u64), steps, hash: 0, ..run })
+    }
+}
+
+impl Sim {
+    fn of(world: World) -> Self {
+        let names = Names::of(&world);
+        Self {
+            world,
+            names,
+            kinds: facts::Kinds::default(),
+            key_counts: facts::KeyCounts::default(),
+        }
+    }
+}
+
+/// What a share link holds; thrown in words if it is none.
+#[wasm_bindgen]
+pub fn parse_link(text: &str) -> Result<Ts<LinkObject>, JsError> {
+    Ok(inspect::link(&link::decode(text)?).into_ts()?)
+}
+
+/// The settings table, from which the sliders are made.
+#[wasm_bindgen]
+pub fn settings_table() -> Result<Vec<Ts<SettingRow>>, JsError> {
+    all(inspect::settings_rows().into_iter())
+}
+
+/// A stamp of the sources of the core inside.
+#[wasm_bindgen]
+pub fn build() -> String {
+    kv_core::BUILD.into()
+}
+
+/// Makes a panic throw its own words; without this JavaScript sees only "unreachable".
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| wasm_bindgen::throw_str(&panic.to_string())));
+}
+
+fn all<T: Tsify + serde::Serialize>(
+    objects: impl Iterator<Item = T>,
+) -> Result<Vec<Ts<T>>, JsError> {
+    Ok(objects.map(|object| object.into_ts()).collect::<Result<_, _>>()?)
+}
+
+fn refusal(refused: ActionRefused) -> JsError {
+    JsError::new(&refused.0)
+}

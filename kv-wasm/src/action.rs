@@ -1,0 +1,281 @@
+//! What the page does to a run, and how a run begins, as plain objects.
+//!
+//! The shapes mirror [`kv_core::sim::config`] with what JavaScript can hold: settings by name, seeds as
+//! text, probabilities in a thousandth. Left out: every check, for the core makes them.
+
+use kv_core::rng::Ratio;
+use kv_core::settings::Setting;
+use kv_core::sim::{Action, ActionRefused, ClientOperation, NetworkConfig, SimConfig, Workload};
+use kv_core::time::Micros;
+use serde::{Deserialize, Serialize};
+use tsify::Tsify;
+
+/// How a run begins.
+#[derive(Clone, Debug, Serialize, Deserialize, Tsify)]
+pub struct RunConfig {
+    /// The seed of everything random in it: up to 16 hexadecimal digits.
+    pub seed: String,
+    /// How many nodes there are.
+    pub nodes: u16,
+    /// Into how many partitions the hash space is cut: a power of two.
+    pub partitions: u16,
+    /// The network at first.
+    pub network: Network,
+    /// How long a sync takes, in microseconds.
+    pub sync_us: u64,
+    /// Settings that differ from their defaults at first.
+    pub settings: Vec<SettingValue>,
+    /// What the clients do at first.
+    pub workload: Clients,
+}
+
+/// How messages travel on every link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
+pub struct Network {
+    /// The shortest time a message takes, in microseconds.
+    pub latency_min_us: u64,
+    /// The longest.
+    pub latency_max_us: u64,
+    /// How many of a thousand messages are lost.
+    pub loss_per_mille: u32,
+}
+
+/// What generated clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
+pub struct Clients {
+    /// How many operations begin per second of simulated time, on average.
+    pub per_second: u32,
+    /// Over how many keys.
+    pub keys: u32,
+    /// How many of a thousand operations write.
+    pub writes_per_mille: u32,
+}
+
+/// A setting and a value for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
+pub struct SettingValue {
+    /// Its name in the settings table.
+    pub name: String,
+    /// The value; 0 or 1 for a switch.
+    pub value: u64,
+}
+
+/// One thing done to the world. Nodes are counted from 0.
+#[derive(Clone, Debug, Serialize, Deserialize, Tsify)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Act {
+    /// A node loses power.
+    Crash {
+        /// Which.
+        node: u16,
+    },
+    /// A crashed node starts again.
+    Restart {
+        /// Which.
+        node: u16,
+    },
+    /// Messages from one node to another no longer arrive.
+    Cut {
+        /// From which.
+        from: u16,
+        /// To which.
+        to: u16,
+    },
+    /// They arrive again.
+    Mend {
+        /// From which.
+        from: u16,
+        /// To which.
+        to: u16,
+    },
+    /// Only nodes of one group reach each other.
+    Partition {
+        /// The number of the group of each node.
+        groups: Vec<u8>,
+    },
+    /// All cuts end.
+    Heal,
+    /// The network changes.
+    Network(Network),
+    /// Somebody changes settings on a node.
+    Set {
+        /// On which.
+        node: u16,
+        /// To what.
+        changes: Vec<SettingValue>,
+    },
+    /// The generated clients change.
+    Workload(Clients),
+    /// A client reads a key.
+    Get {
+        /// On which node.
+        node: u16,
+        /// The key.
+        key: String,
+    },
+    /// A client writes a key.
+    Put {
+        /// On which node.
+        node: u16,
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// A client deletes a key.
+    Delete {
+        /// On which node.
+        node: u16,
+        /// The key.
+        key: String,
+    },
+}
+
+impl RunConfig {
+    /// As the core has it; else words that say what it cannot be.
+    pub fn to_core(&self) -> Result<SimConfig, ActionRefused> {
+        let seed = u64::from_str_radix(&self.seed, 16).map_err(|_| {
+            ActionRefused(format!(
+                "the seed must be 1 to 16 hexadecimal digits, not \"{}\"",
+                self.seed
+            ))
+        })?;
+        Ok(SimConfig {
+            seed,
+            nodes: self.nodes,
+            partitions: self.partitions,
+            network: self.network.to_core(),
+            sync: Micros(self.sync_us),
+            settings: settings_to_core(&self.settings)?,
+            workload: self.workload.to_core(),
+        })
+    }
+
+    /// As the page has it.
+    #[must_use]
+    pub fn of(config: &SimConfig) -> Self {
+        let setting = |&(setting, value): &(Setting, u64)| SettingValue {
+            name: setting.spec().name.into(),
+            value,
+        };
+        Self {
+            seed: format!("{:x}", config.seed),
+            nodes: config.nodes,
+            partitions: config.partitions,
+            network: Network::of(config.network),
+            sync_us: config.sync.0,
+            settings: config.settings.iter().map(setting).collect(),
+            workload: Clients::of(config.workload),
+        }
+    }
+}
+
+impl Network {
+    fn to_core(self) -> NetworkConfig {
+        NetworkConfig {
+            latency_min: Micros(self.latency_min_us),
+            latency_max: Micros(self.latency_max_us),
+            loss: Ratio::per_mille(self.loss_per_mille),
+        }
+    }
+
+    /// As the page has it.
+    #[must_use]
+    pub fn of(network: NetworkConfig) -> Self {
+        Self {
+            latency_min_us: network.latency_min.0,
+            latency_max_us: network.latency_max.0,
+            loss_per_mille: per_mille(network.loss),
+        }
+    }
+}
+
+impl Clients {
+    fn to_core(self) -> Workload {
+        Workload {
+            per_second: self.per_second,
+            keys: self.keys,
+            writes: Ratio::per_mille(self.writes_per_mille),
+        }
+    }
+
+    /// As the page has it.
+    #[must_use]
+    pub fn of(workload: Workload) -> Self {
+        Self {
+            per_second: workload.per_second,
+            keys: workload.keys,
+            writes_per_mille: per_mille(workload.writes),
+        }
+    }
+}
+
+impl Act {
+    /// As the core has it; else words that say what it cannot be.
+    pub fn to_core(&self) -> Result<Action, ActionRefused> {
+        let client = |node: u16, operation| Action::Client { node, operation };
+        Ok(match self {
+            &Self::Crash { node } => Action::Crash { node },
+            &Self::Restart { node } => Action::Restart { node },
+            &Self::Cut { from, to } => Action::Cut { from, to },
+            &Self::Mend { from, to } => Action::Mend { from, to },
+            Self::Partition { groups } => Action::Partition { groups: groups.clone() },
+            Self::Heal => Action::Heal,
+            Self::Network(network) => Action::Network(network.to_core()),
+            Self::Set { node, changes } => {
+                Action::Set { node: *node, changes: settings_to_core(changes)? }
+            }
+            Self::Workload(clients) => Action::Workload(clients.to_core()),
+            Self::Get { node, key } => {
+                client(*node, ClientOperation::Get { key: key.clone().into() })
+            }
+            Self::Put { node, key, value } => client(
+                *node,
+                ClientOperation::Put { key: key.clone().into(), value: value.clone().into() },
+            ),
+            Self::Delete { node, key } => {
+                client(*node, ClientOperation::Delete { key: key.clone().into() })
+            }
+        })
+    }
+}
+
+/// Changes of settings as the core has them; else words that name the unknown one.
+pub fn settings_to_core(changes: &[SettingValue]) -> Result<Vec<(Setting, u64)>, ActionRefused> {
+    let known = |change: &SettingValue| {
+        let setting = Setting::of_name(&change.name).ok_or_else(|| {
+            ActionRefused(format!("there is no setting named \"{}\"", change.name))
+        })?;
+        Ok((setting, change.value))
+    };
+    changes.iter().map(known).collect()
+}
+
+fn per_mille(ratio: Ratio) -> u32 {
+    let denominator = u64::from(ratio.denominator.max(1));
+    (u64::from(ratio.numerator) * 1_000 / denominator).min(1_000) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_survives_the_way_there_and_back() {
+        let mut config = SimConfig { seed: 0xfeed_0123_4567_89ab, ..SimConfig::default() };
+        config.network.loss = Ratio::per_mille(35);
+        config.settings = vec![(Setting::ReadQuorum, 1), (Setting::GossipIntervalMs, 200)];
+        config.workload.per_second = 7;
+        assert_eq!(RunConfig::of(&config).to_core(), Ok(config));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_in_words() {
+        let mut config = RunConfig::of(&SimConfig::default());
+        config.seed = "twelve".into();
+        assert!(config.to_core().unwrap_err().0.contains("hexadecimal"));
+        let unknown = SettingValue { name: "replicaz".into(), value: 3 };
+        let words = settings_to_core(&[unknown]).unwrap_err().0;
+        assert_eq!(words, "there is no setting named \"replicaz\"");
+    }
+}

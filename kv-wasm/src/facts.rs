@@ -1,0 +1,191 @@
+//! The frame of a world: reads what the stage draws out of the simulator.
+//!
+//! Counts that pass 32 bits stand at the greatest one; the inspector has them whole.
+
+use kv_core::id::LogPosition;
+use kv_core::message::Lane;
+use kv_core::node::NodeView;
+use kv_core::sim::{ClientOperation, OperationRecord, World};
+use kv_core::time::Micros;
+
+use crate::frame::{self, Frame, MessageColumn, NodeColumn, OperationColumn};
+use crate::inspect;
+use crate::words::Names;
+
+/// How long an ended operation stays in the frame.
+const AFTERGLOW: Micros = Micros::from_millis(1_000);
+/// How many operations a frame holds; the latest ones stay.
+const OPERATIONS: usize = 256;
+
+/// Numbers the kinds of messages in the order in which they first appear.
+#[derive(Default)]
+pub(crate) struct Kinds(Vec<&'static str>);
+
+impl Kinds {
+    /// The names by number.
+    #[must_use]
+    pub(crate) fn names(&self) -> &[&'static str] {
+        &self.0
+    }
+
+    fn number(&mut self, kind: &'static str) -> u8 {
+        let known = self.0.iter().position(|known| *known == kind);
+        known.unwrap_or_else(|| {
+            self.0.push(kind);
+            self.0.len() - 1
+        }) as u8
+    }
+}
+
+/// How many live keys each node held when its log ended where it did: counting reads every object.
+#[derive(Default)]
+pub(crate) struct KeyCounts(Vec<(LogPosition, u32)>);
+
+impl KeyCounts {
+    fn of(&mut self, world: &World, views: &[Option<NodeView>]) -> &[(LogPosition, u32)] {
+        self.0.resize(views.len(), (LogPosition::START, 0));
+        let mut known = None;
+        for ((index, view), counted) in (0..).zip(views).zip(&mut self.0) {
+            let end = view.as_ref().map_or(LogPosition::START, |view| view.storage.end);
+            if let Some(node) = world.node(index).filter(|_| counted.0 != end) {
+                let keys = known.get_or_insert_with(|| inspect::known_keys(world));
+                let is_live =
+                    |key: &&Vec<u8>| node.object(key).is_some_and(|object| object.is_live());
+                *counted = (end, clip(keys.iter().filter(is_live).count() as u64));
+            }
+        }
+        &self.0
+    }
+}
+
+/// The frame of this moment.
+pub(crate) fn frame(
+    world: &World,
+    names: &Names,
+    kinds: &mut Kinds,
+    key_counts: &mut KeyCounts,
+) -> Frame {
+    let views: Vec<Option<NodeView>> =
+        (0..world.nodes()).map(|index| Some(world.node(index)?.view(world.now()))).collect();
+    let layout = views
+        .iter()
+        .flatten()
+        .filter_map(|view| view.layout.as_ref())
+        .max_by_key(|layout| layout.epoch);
+    let messages = messages(world, kinds);
+    Frame {
+        now: world.now().0,
+        steps: world.steps(),
+        hash: world.hash(),
+        replicas: layout.map_or(0, |layout| clip(layout.replicas)),
+        epoch: layout.map_or(0, |layout| clip(layout.epoch.0)),
+        kinds: kinds.0.len() as u32,
+        trace: clip(world.trace_len()),
+        nodes: nodes(world, &views, names, key_counts.of(world, &views)),
+        messages,
+        operations: operations(world),
+        owners: layout.map_or_else(Vec::new, |layout| {
+            let claimant = |index| layout.ring.claimant(kv_core::id::PartitionId(index));
+            (0..layout.ring.partitions())
+                .map(|index| claimant(index).and_then(|node| names.index(node)).unwrap_or(u16::MAX))
+                .collect()
+        }),
+        cuts: pairs(world.nodes()).filter(|&(from, to)| world.is_cut(from, to)).collect(),
+    }
+}
+
+fn nodes(
+    world: &World,
+    views: &[Option<NodeView>],
+    names: &Names,
+    key_counts: &[(LogPosition, u32)],
+) -> Vec<NodeColumn> {
+    let latest = views.iter().flatten().map(|view| view.choices.latest()).max();
+    let mut columns: Vec<NodeColumn> = Vec::with_capacity(views.len());
+    for ((index, view), (_, keys)) in (0..world.nodes()).zip(views).zip(key_counts) {
+        let mut column = NodeColumn::default();
+        if let Some(view) = view {
+            let founder = view.layout.as_ref().is_some_and(|layout| layout.founder == view.node);
+            let flags = [
+                (frame::UP, world.is_up(index)),
+                (frame::HALTED, view.halted.is_some()),
+                (frame::FOUNDER, founder),
+                (frame::BEHIND, Some(view.choices.latest()) < latest),
+                (frame::FULL, view.storage.full),
+            ];
+            column = NodeColumn {
+                deadline: world.node(index).and_then(|node| node.next_deadline()).map(|at| at.0),
+                epoch: view.layout.as_ref().map_or(0, |layout| clip(layout.epoch.0)),
+                keys: *keys,
+                requests: clip(view.requests_open),
+                held: clip(view.outputs_held),
+                unsynced: clip(view.storage.unsynced_bytes),
+                suspected_by: 0,
+                flags: flags.iter().filter(|(_, on)| *on).map(|(flag, _)| flag).sum(),
+            };
+        }
+        columns.push(column);
+    }
+    for peer in views.iter().flatten().flat_map(|view| &view.peers) {
+        if let Some(index) = names.index(peer.node).filter(|_| !peer.alive) {
+            columns[usize::from(index)].suspected_by += 1;
+        }
+    }
+    columns
+}
+
+fn messages(world: &World, kinds: &mut Kinds) -> Vec<MessageColumn> {
+    world
+        .in_flight()
+        .map(|message| {
+            let lost = if message.lost { frame::LOST } else { 0 };
+            let urgent = if message.lane == Lane::Urgent { frame::URGENT } else { 0 };
+            MessageColumn {
+                number: message.number,
+                sent: message.sent.0,
+                arrives: message.arrives.0,
+                from: message.from,
+                to: message.to,
+                kind: kinds.number(message.kind),
+                flags: lost | urgent,
+            }
+        })
+        .collect()
+}
+
+fn operations(world: &World) -> Vec<OperationColumn> {
+    let recent = |record: &&OperationRecord| match &record.outcome {
+        None => true,
+        Some((at, _)) => world.now() - *at <= AFTERGLOW,
+    };
+    let mut recent: Vec<&OperationRecord> = world.operations().filter(recent).collect();
+    let surplus = recent.len().saturating_sub(OPERATIONS);
+    recent.drain(..surplus);
+    recent
+        .into_iter()
+        .map(|record| OperationColumn {
+            number: record.number,
+            called: record.called.0,
+            answered: record.outcome.as_ref().map(|(at, _)| at.0),
+            node: record.node,
+            operation: match record.operation {
+                ClientOperation::Get { .. } => 0,
+                ClientOperation::Put { .. } => 1,
+                ClientOperation::Delete { .. } => 2,
+            },
+            outcome: match &record.outcome {
+                None => 0,
+                Some((_, Ok(_))) => 1,
+                Some((_, Err(_))) => 2,
+            },
+        })
+        .collect()
+}
+
+fn pairs(nodes: u16) -> impl Iterator<Item = (u16, u16)> {
+    (0..nodes).flat_map(move |from| (0..nodes).map(move |to| (from, to)))
+}
+
+fn clip(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

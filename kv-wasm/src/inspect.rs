@@ -1,0 +1,387 @@
+//! What the reader looks into on demand: one node, one key, the settings, a share link.
+//!
+//! Plain objects made from [`kv_core::node::view::NodeView`] and the objects under keys. Ids appear
+//! by name, 64-bit numbers that are no counts as text.
+
+use std::collections::BTreeSet;
+
+use kv_core::node::NodeView;
+use kv_core::ring;
+use kv_core::settings::{Kind, TABLE};
+use kv_core::sim::link::Link;
+use kv_core::sim::{Action, ClientOperation, World};
+use kv_core::version::Object;
+use serde::Serialize;
+use tsify::Tsify;
+
+use crate::words::{Names, text};
+
+/// How many keys of a node are shown.
+const KEYS_SHOWN: usize = 200;
+
+/// One row of the settings table.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct SettingRow {
+    /// Its name on every surface.
+    pub name: String,
+    /// Whether it is off or on, rather than a number.
+    pub switch: bool,
+    /// Its smallest value.
+    pub min: u64,
+    /// Its greatest value.
+    pub max: u64,
+    /// Its value until someone changes it.
+    pub default: u64,
+    /// Its unit, or nothing.
+    pub unit: String,
+    /// What it does.
+    pub meaning: String,
+    /// What more of it gains and costs.
+    pub trade_off: String,
+}
+
+/// The values of a setting in the cluster.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct SettingState {
+    /// Its name.
+    pub name: String,
+    /// Its value on the live node that knows the latest choice.
+    pub value: u64,
+    /// Its value on each node; nothing on those that are down.
+    pub nodes: Vec<Option<u64>>,
+}
+
+/// A node as it is right now.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct NodeObject {
+    /// Its name.
+    pub name: String,
+    /// Its id: the hash of its name.
+    pub id: String,
+    /// Its data folder.
+    pub incarnation: String,
+    /// How often that was opened.
+    pub boot: u64,
+    /// The layout it knows; nothing until it is a member.
+    pub layout: Option<LayoutObject>,
+    /// What it thinks of the others.
+    pub peers: Vec<PeerObject>,
+    /// Its store.
+    pub storage: StorageObject,
+    /// Keys with a live value.
+    pub keys_live: u64,
+    /// Open client requests.
+    pub requests_open: u64,
+    /// Outputs that wait for a sync.
+    pub outputs_held: u64,
+    /// Keys it holds, in their order.
+    pub keys: Vec<KeyCopy>,
+    /// How many more keys it holds.
+    pub keys_more: u64,
+    /// How often each kind of event has happened.
+    pub counters: Vec<(String, u64)>,
+    /// Why it has stopped for good, if it has.
+    pub halted: Option<String>,
+}
+
+/// The layout a node knows.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct LayoutObject {
+    /// Its version.
+    pub epoch: u64,
+    /// Who puts changes in order.
+    pub founder: String,
+    /// The members.
+    pub members: Vec<String>,
+    /// N.
+    pub replicas: u64,
+    /// Whether partitions are moving.
+    pub moving: bool,
+    /// How many partitions this node claimed.
+    pub partitions: u64,
+}
+
+/// A node in the opinion of another.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct PeerObject {
+    /// Its name.
+    pub name: String,
+    /// Whether a link to it is up.
+    pub linked: bool,
+    /// Whether it is thought to be alive.
+    pub alive: bool,
+    /// How long ago its heartbeat last grew, in milliseconds.
+    pub silent_ms: Option<u64>,
+}
+
+/// A store.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct StorageObject {
+    /// Entries: keys, deleted ones included, and what the node keeps for itself.
+    pub entries: u64,
+    /// Bytes in memory.
+    pub bytes: u64,
+    /// Log segments, oldest first, with their bytes.
+    pub segments: Vec<(u64, u64)>,
+    /// Where the log ends: segment, offset.
+    pub end: (u64, u64),
+    /// Up to where it is durable.
+    pub durable: (u64, u64),
+    /// Bytes behind that.
+    pub unsynced_bytes: u64,
+    /// Whether the disk is full.
+    pub full: bool,
+}
+
+/// What one node holds under one key.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct KeyCopy {
+    /// The key.
+    pub key: String,
+    /// The values that no known write has replaced.
+    pub siblings: Vec<SiblingObject>,
+    /// The version vector: actor and counter.
+    pub clock: Vec<(String, u64)>,
+    /// Tells whether two copies are the same.
+    pub digest: String,
+}
+
+impl KeyCopy {
+    fn is_live(&self) -> bool {
+        self.siblings.iter().any(|sibling| sibling.value.is_some())
+    }
+}
+
+/// One value.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct SiblingObject {
+    /// Who coordinated the write.
+    pub actor: String,
+    /// Its number there.
+    pub counter: u64,
+    /// The value; nothing if the write was a delete.
+    pub value: Option<String>,
+}
+
+/// A key in the whole cluster.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct KeyObject {
+    /// The key.
+    pub key: String,
+    /// Its partition.
+    pub partition: u16,
+    /// Its owners, first the one that prefers to coordinate its writes.
+    pub owners: Vec<u16>,
+    /// What each node holds; nothing on those that are down or hold nothing.
+    pub copies: Vec<Option<KeyCopy>>,
+}
+
+/// What a share link holds, before it is played.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct LinkObject {
+    /// The core it was made with.
+    pub build: String,
+    /// Whether that is this core.
+    pub same_build: bool,
+    /// The seed.
+    pub seed: String,
+    /// How many nodes there are.
+    pub nodes: u16,
+    /// How many actions it holds.
+    pub actions: u64,
+    /// Up to when it plays, in microseconds.
+    pub until_us: u64,
+    /// The trace hash it must end with.
+    pub hash: String,
+}
+
+/// The settings table.
+#[must_use]
+pub fn settings_rows() -> Vec<SettingRow> {
+    let row = |spec: &kv_core::settings::Spec| {
+        let (switch, min, max) = match spec.kind {
+            Kind::Number { min, max } => (false, min, max),
+            Kind::Switch => (true, 0, 1),
+        };
+        SettingRow {
+            name: spec.name.into(),
+            switch,
+            min,
+            max,
+            default: spec.default,
+            unit: spec.unit.into(),
+            meaning: spec.meaning.into(),
+            trade_off: spec.trade_off.into(),
+        }
+    };
+    TABLE.iter().map(row).collect()
+}
+
+/// The values of all settings on all nodes.
+#[must_use]
+pub fn settings(world: &World) -> Vec<SettingState> {
+    let views: Vec<Option<NodeView>> =
+        (0..world.nodes()).map(|index| Some(world.node(index)?.view(world.now()))).collect();
+    let latest = views.iter().flatten().max_by_key(|view| {
+        (view.choices.latest(), view.layout.as_ref().map(|layout| layout.epoch))
+    });
+    let state = |spec: &kv_core::settings::Spec| SettingState {
+        name: spec.name.into(),
+        value: latest.map_or(spec.default, |view| view.settings.get(spec.setting)),
+        nodes: views.iter().map(|view| Some(view.as_ref()?.settings.get(spec.setting))).collect(),
+    };
+    TABLE.iter().map(state).collect()
+}
+
+/// A node, unless it is down.
+#[must_use]
+pub fn node(world: &World, index: u16, names: &Names) -> Option<NodeObject> {
+    let node = world.node(index)?;
+    let view = node.view(world.now());
+    let mut copies: Vec<KeyCopy> = known_keys(world)
+        .into_iter()
+        .filter_map(|key| Some(copy(&key, &node.object(&key)?, names)))
+        .collect();
+    let keys_live = copies.iter().filter(|copy| copy.is_live()).count() as u64;
+    let keys_more = copies.len().saturating_sub(KEYS_SHOWN) as u64;
+    copies.truncate(KEYS_SHOWN);
+    Some(NodeObject {
+        name: view.name.clone(),
+        id: view.node.to_string(),
+        incarnation: view.incarnation.to_string(),
+        boot: view.boot.0,
+        layout: layout(&view, names),
+        peers: peers(&view, names),
+        storage: storage(&view),
+        keys_live,
+        requests_open: view.requests_open,
+        outputs_held: view.outputs_held,
+        keys: copies,
+        keys_more,
+        counters: view.counters.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
+        halted: view.halted.clone(),
+    })
+}
+
+/// A key on all nodes, with the owners that the node with the latest layout knows.
+#[must_use]
+pub fn key(world: &World, key: &str, names: &Names) -> KeyObject {
+    let nodes = || (0..world.nodes()).map(|index| world.node(index));
+    let layout = nodes()
+        .flatten()
+        .filter_map(|node| node.view(world.now()).layout)
+        .max_by_key(|layout| layout.epoch);
+    let partition = ring::partition_of(key.as_bytes(), world.config().partitions);
+    let owners = layout.map_or_else(Vec::new, |layout| {
+        let partition = layout.ring.partition_of(key.as_bytes());
+        layout.owners(partition).into_iter().filter_map(|owner| names.index(owner)).collect()
+    });
+    KeyObject {
+        key: key.into(),
+        partition,
+        owners,
+        copies: nodes()
+            .map(|node| Some(copy(key.as_bytes(), &node?.object(key.as_bytes())?, names)))
+            .collect(),
+    }
+}
+
+/// What a share link holds.
+#[must_use]
+pub fn link(link: &Link) -> LinkObject {
+    LinkObject {
+        build: link.build.clone(),
+        same_build: link.build == kv_core::BUILD,
+        seed: format!("{:x}", link.run.config.seed),
+        nodes: link.run.config.nodes,
+        actions: link.run.actions.len() as u64,
+        until_us: link.run.until.0,
+        hash: format!("{:016x}", link.run.hash),
+    }
+}
+
+/// The keys that anyone can have written: those of generated clients and those of the reader.
+#[must_use]
+pub fn known_keys(world: &World) -> BTreeSet<Vec<u8>> {
+    let asked = world.actions().iter().filter_map(|timed| match &timed.action {
+        Action::Client { operation, .. } => Some(operation),
+        _ => None,
+    });
+    let recent = world.operations().map(|record| &record.operation);
+    let mut keys: BTreeSet<Vec<u8>> = asked
+        .chain(recent)
+        .map(|operation| match operation {
+            ClientOperation::Get { key }
+            | ClientOperation::Put { key, .. }
+            | ClientOperation::Delete { key } => key.to_vec(),
+        })
+        .collect();
+    let workloads = world.actions().iter().filter_map(|timed| match &timed.action {
+        Action::Workload(workload) => Some(workload.keys),
+        _ => None,
+    });
+    let generated = workloads.chain([world.config().workload.keys]).max().unwrap_or(0);
+    keys.extend((1..=generated.min(1_000)).map(|number| format!("k{number}").into_bytes()));
+    keys
+}
+
+fn copy(key: &[u8], object: &Object, names: &Names) -> KeyCopy {
+    KeyCopy {
+        key: text(key),
+        siblings: object
+            .siblings()
+            .map(|(dot, sibling)| SiblingObject {
+                actor: names.say(dot.actor),
+                counter: dot.counter,
+                value: sibling.value.as_deref().map(text),
+            })
+            .collect(),
+        clock: object
+            .clock()
+            .entries()
+            .map(|(actor, entry)| (names.say(actor), entry.counter))
+            .collect(),
+        digest: format!("{:016x}", object.digest()),
+    }
+}
+
+fn layout(view: &NodeView, names: &Names) -> Option<LayoutObject> {
+    let layout = view.layout.as_ref()?;
+    let claimed = (0..layout.ring.partitions())
+        .filter(|index| layout.ring.claimant(kv_core::id::PartitionId(*index)) == Some(view.node));
+    Some(LayoutObject {
+        epoch: layout.epoch.0,
+        founder: names.name(layout.founder),
+        members: layout.members.values().map(|member| member.name.clone()).collect(),
+        replicas: layout.replicas,
+        moving: layout.moving.is_some(),
+        partitions: claimed.count() as u64,
+    })
+}
+
+fn peers(view: &NodeView, names: &Names) -> Vec<PeerObject> {
+    let mut peers: Vec<_> = view.peers.iter().collect();
+    peers.sort_by_key(|peer| names.index(peer.node));
+    peers
+        .into_iter()
+        .map(|peer| PeerObject {
+            name: names.name(peer.node),
+            linked: peer.linked,
+            alive: peer.alive,
+            silent_ms: peer.silent.map(|silent| silent.as_millis()),
+        })
+        .collect()
+}
+
+fn storage(view: &NodeView) -> StorageObject {
+    let storage = &view.storage;
+    StorageObject {
+        entries: storage.keys,
+        bytes: storage.bytes,
+        segments: storage.segments.iter().map(|(segment, bytes)| (segment.0, *bytes)).collect(),
+        end: (storage.end.segment.0, storage.end.offset),
+        durable: (storage.durable.segment.0, storage.durable.offset),
+        unsynced_bytes: storage.unsynced_bytes,
+        full: storage.full,
+    }
+}

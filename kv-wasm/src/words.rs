@@ -1,0 +1,331 @@
+//! What happened, in words: the trace, the clients' operations, the actions of the reader.
+//!
+//! The words are the core's own; here ids become the names n1, n2, … that the page shows.
+
+use kv_core::event::{Cause, Severity};
+use kv_core::id::NodeId;
+use kv_core::request::{Receipt, Reply};
+use kv_core::sim::{Action, ClientOperation, OperationRecord, TimedAction, TraceEntry, World};
+use serde::Serialize;
+use tsify::Tsify;
+
+/// Which id stands for which node.
+#[derive(Default)]
+pub struct Names {
+    ids: Vec<NodeId>,
+    /// Hexadecimal text of an id or data folder, and what to say instead.
+    texts: Vec<(String, String)>,
+    folders: Vec<bool>,
+}
+
+impl Names {
+    /// The names of the nodes of a world.
+    #[must_use]
+    pub fn of(world: &World) -> Self {
+        let ids: Vec<NodeId> = (0..world.nodes()).map(|index| world.node_id(index)).collect();
+        let texts =
+            ids.iter().enumerate().map(|(index, id)| (id.to_string(), name(index))).collect();
+        let folders = vec![false; ids.len()];
+        Self { ids, texts, folders }
+    }
+
+    /// Learns the data folders of nodes that were not up before.
+    pub fn learn(&mut self, world: &World) {
+        for index in 0..self.ids.len() {
+            if self.folders[index] {
+                continue;
+            }
+            if let Some(node) = world.node(index as u16) {
+                self.texts.push((node.view(world.now()).incarnation.to_string(), name(index)));
+                self.folders[index] = true;
+            }
+        }
+    }
+
+    /// The place of a node, if it is one of this world.
+    #[must_use]
+    pub fn index(&self, id: NodeId) -> Option<u16> {
+        self.ids.iter().position(|known| *known == id).map(|index| index as u16)
+    }
+
+    /// The name of a node.
+    #[must_use]
+    pub fn name(&self, id: NodeId) -> String {
+        self.index(id).map_or_else(|| id.to_string(), |index| name(usize::from(index)))
+    }
+
+    /// Words with names in place of ids.
+    #[must_use]
+    pub fn say(&self, words: impl ToString) -> String {
+        let mut words = words.to_string();
+        for (text, name) in &self.texts {
+            if words.contains(text.as_str()) {
+                words = words.replace(text.as_str(), name);
+            }
+        }
+        words
+    }
+
+    fn list(&self, nodes: &[NodeId]) -> String {
+        let names: Vec<String> = nodes.iter().map(|node| self.name(*node)).collect();
+        names.join(", ")
+    }
+}
+
+/// The name of the node at a place.
+#[must_use]
+pub fn name(index: usize) -> String {
+    format!("n{}", index + 1)
+}
+
+/// How much attention an event deserves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Tsify)]
+#[serde(rename_all = "snake_case")]
+pub enum Weight {
+    /// Every single request and message.
+    Trace,
+    /// Changes of state.
+    Info,
+    /// Something to look into.
+    Warning,
+    /// Something one must look into.
+    Error,
+}
+
+/// One event of a node.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct TraceLine {
+    /// Its number in the run.
+    pub index: u64,
+    /// On which node.
+    pub node: u16,
+    /// When, in microseconds.
+    pub at_us: u64,
+    /// What happened.
+    pub words: String,
+    /// What caused it.
+    pub cause: String,
+    /// How much attention it deserves.
+    pub weight: Weight,
+}
+
+/// What happened since the page last asked.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct Trace {
+    /// What to ask for next time.
+    pub next: u64,
+    /// How many events came and went in between.
+    pub missed: u64,
+    /// The events, oldest first.
+    pub lines: Vec<TraceLine>,
+}
+
+/// One action of the reader.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct ActionLine {
+    /// When, in microseconds.
+    pub at_us: u64,
+    /// On which node, if on one.
+    pub node: Option<u16>,
+    /// What was done.
+    pub words: String,
+}
+
+/// One operation of a client.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct OperationLine {
+    /// Its number in the run.
+    pub number: u64,
+    /// On which node.
+    pub node: u16,
+    /// What was asked for.
+    pub words: String,
+    /// The key.
+    pub key: String,
+    /// Whether a generated client asked, rather than the reader.
+    pub generated: bool,
+    /// When, in microseconds.
+    pub called_us: u64,
+    /// What came of it; nothing while it is open.
+    pub outcome: Option<Outcome>,
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct Outcome {
+    /// When, in microseconds.
+    pub at_us: u64,
+    /// Whether it was carried out.
+    pub done: bool,
+    /// What the client got.
+    pub words: String,
+    /// How the answer came about; nothing if there was none.
+    pub receipt: String,
+}
+
+impl TraceLine {
+    /// An entry of the trace in words.
+    #[must_use]
+    pub fn of(entry: &TraceEntry, names: &Names) -> Self {
+        let event = &entry.event;
+        Self {
+            index: entry.index,
+            node: entry.node,
+            at_us: event.at.mono.0,
+            // Data folders have no names of their own in the core's words.
+            words: names.say(event.kind.words(|node| names.name(node))),
+            cause: cause(event.cause, names),
+            weight: match event.kind.severity() {
+                Severity::Trace => Weight::Trace,
+                Severity::Info => Weight::Info,
+                Severity::Warning => Weight::Warning,
+                Severity::Error => Weight::Error,
+            },
+        }
+    }
+}
+
+impl ActionLine {
+    /// An action in words.
+    #[must_use]
+    pub fn of(timed: &TimedAction) -> Self {
+        let (node, words) = action(&timed.action);
+        Self { at_us: timed.at.0, node, words }
+    }
+}
+
+impl OperationLine {
+    /// An operation in words.
+    #[must_use]
+    pub fn of(record: &OperationRecord, names: &Names) -> Self {
+        let (words, key) = operation(&record.operation);
+        let outcome = record.outcome.as_ref().map(|(at, result)| match result {
+            Ok(reply) => Outcome {
+                at_us: at.0,
+                done: true,
+                words: reply_words(reply),
+                receipt: receipt(reply, names),
+            },
+            Err(error) => Outcome {
+                at_us: at.0,
+                done: false,
+                words: names.say(error),
+                receipt: String::new(),
+            },
+        });
+        Self {
+            number: record.number,
+            node: record.node,
+            words,
+            key,
+            generated: record.generated,
+            called_us: record.called.0,
+            outcome,
+        }
+    }
+}
+
+fn cause(cause: Cause, names: &Names) -> String {
+    match cause {
+        Cause::Boot => "it was started".into(),
+        Cause::Timer => "a deadline passed".into(),
+        Cause::Message { from, id } => format!("message {} of {}", id.0, names.name(from)),
+        Cause::Request(id) => format!("request {} of a client", id.0),
+        Cause::Synced(at) => {
+            format!("the log is durable up to segment {} offset {}", at.segment.0, at.offset)
+        }
+        Cause::Link(peer) => format!("the link to {} changed", names.name(peer)),
+        Cause::Job(id) => format!("job {} ended", id.0),
+    }
+}
+
+fn action(action: &Action) -> (Option<u16>, String) {
+    let of = |node: u16| name(usize::from(node));
+    match action {
+        Action::Crash { node } => (Some(*node), format!("crash {}", of(*node))),
+        Action::Restart { node } => (Some(*node), format!("restart {}", of(*node))),
+        Action::Cut { from, to } => (None, format!("cut {} → {}", of(*from), of(*to))),
+        Action::Mend { from, to } => (None, format!("mend {} → {}", of(*from), of(*to))),
+        Action::Partition { .. } => (None, "partition the network".into()),
+        Action::Heal => (None, "heal the network".into()),
+        Action::Network(network) => (
+            None,
+            format!(
+                "network: {} to {} ms, {} of {} lost",
+                network.latency_min.as_millis(),
+                network.latency_max.as_millis(),
+                network.loss.numerator,
+                network.loss.denominator
+            ),
+        ),
+        Action::Set { node, changes } => {
+            let changes: Vec<String> = changes
+                .iter()
+                .map(|(setting, value)| format!("{} = {value}", setting.spec().name))
+                .collect();
+            (Some(*node), format!("set {} on {}", changes.join(", "), of(*node)))
+        }
+        Action::Workload(workload) => {
+            (None, format!("clients: {} operations per second", workload.per_second))
+        }
+        Action::Client { node, operation: asked } => {
+            (Some(*node), format!("ask {}: {}", of(*node), operation(asked).0))
+        }
+    }
+}
+
+fn operation(operation: &ClientOperation) -> (String, String) {
+    let (words, key) = match operation {
+        ClientOperation::Get { key } => (format!("get {}", text(key)), key),
+        ClientOperation::Put { key, value } => {
+            (format!("put {} = {}", text(key), text(value)), key)
+        }
+        ClientOperation::Delete { key } => (format!("delete {}", text(key)), key),
+    };
+    (words, text(key))
+}
+
+fn reply_words(reply: &Reply) -> String {
+    match reply {
+        Reply::Read { values, .. } => match values.as_slice() {
+            [] => "there is no such key".into(),
+            [one] => text(&one.value),
+            several => {
+                let texts: Vec<String> = several.iter().map(|value| text(&value.value)).collect();
+                format!("{} concurrent values: {}", several.len(), texts.join(" | "))
+            }
+        },
+        Reply::Written { siblings: 0 | 1, .. } => "written".into(),
+        Reply::Written { siblings, .. } => format!("written beside {} others", siblings - 1),
+        Reply::Keys(keys) => format!("{} keys", keys.len()),
+        Reply::Done => "done".into(),
+    }
+}
+
+fn receipt(reply: &Reply, names: &Names) -> String {
+    match reply {
+        Reply::Read { receipt, .. } => receipt_words(receipt, "answered by", names),
+        Reply::Written { receipt, .. } => receipt_words(receipt, "on the disks of", names),
+        Reply::Keys(_) | Reply::Done => String::new(),
+    }
+}
+
+fn receipt_words(receipt: &Receipt, by: &str, names: &Names) -> String {
+    let mut words = format!(
+        "coordinated by {}, asked {}, {by} {}",
+        names.name(receipt.coordinator),
+        names.list(&receipt.asked),
+        names.list(&receipt.acknowledged)
+    );
+    if !receipt.repaired.is_empty() {
+        words.push_str(&format!(", mended {}", names.list(&receipt.repaired)));
+    }
+    words
+}
+
+/// Bytes as text, cut where no reader would read on.
+pub fn text(bytes: &[u8]) -> String {
+    const SHOWN: usize = 200;
+    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
+    if bytes.len() > SHOWN { format!("{shown}… ({} bytes)", bytes.len()) } else { shown }
+}

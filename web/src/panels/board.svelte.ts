@@ -1,0 +1,295 @@
+/**
+ * What the panels show and what they can do: the session, seen through Svelte.
+ *
+ * The stage is drawn for every animation frame straight from the session; panels read the fields here,
+ * which change ten times a second. Everything the reader does goes through a method of this class.
+ */
+import type { Act, KeyObject, RunConfig, SettingRow, SettingValue } from 'kv-wasm';
+import { startWorker } from '../sim/client';
+import type { Frame } from '../sim/frame';
+import type { Glance } from '../sim/protocol';
+import type { Family } from '../stage/families';
+import type { Hover, StageChoice } from '../stage/stage';
+import { gear, stopped, type Clock } from '../state/clock';
+import { nodeName } from '../state/format';
+import { linkAddress, linkText, type LinkVerdict } from '../state/link';
+import { append, emptyLog, type Log } from '../state/log';
+import { Session, type Halt } from '../state/session';
+import { nodesDown, noDeeds, type Deeds, type Quorums } from '../state/story';
+
+/** How often panels are refreshed, in ms. */
+const REFRESH_MS = 100;
+/** How far a new run is played before it is shown: by then the nodes have found each other and hold keys. */
+const PRELUDE_US = 9_000_000;
+
+export type Tab = 'clients' | 'settings' | 'inspector' | 'log';
+
+/** How a run begins if nobody says otherwise: slow enough to watch, busy enough to mean something. */
+export function freshConfig(nodes = 5, seed = randomSeed()): RunConfig {
+  return {
+    seed,
+    nodes,
+    partitions: 64,
+    network: { latency_min_us: 120_000, latency_max_us: 320_000, loss_per_mille: 0 },
+    sync_us: 8_000,
+    settings: [],
+    workload: { per_second: 2, keys: 12, writes_per_mille: 500 },
+  };
+}
+
+/** A seed from the browser's own generator. */
+export function randomSeed(): string {
+  const words = crypto.getRandomValues(new Uint32Array(2));
+  return [...words].map((word) => word.toString(16).padStart(8, '0')).join('').replace(/^0+(?=.)/, '');
+}
+
+export class Board {
+  frame = $state.raw<Frame | null>(null);
+  clock = $state.raw<Clock>(stopped);
+  glance = $state.raw<Glance | null>(null);
+  config = $state.raw<RunConfig | null>(null);
+  table = $state.raw<SettingRow[]>([]);
+  build = $state('');
+  deeds = $state.raw<Deeds>(noDeeds);
+  halt = $state.raw<Halt | null>(null);
+  log = $state.raw<Log>(emptyLog);
+  notice = $state.raw<LinkVerdict | null>(null);
+  /** Words that pass: a refusal, a copied link. */
+  toast = $state('');
+  /** The node in the inspector. */
+  node = $state<number | null>(0);
+  key = $state<string | null>(null);
+  hover = $state.raw<Hover | null>(null);
+  /** The link that was touched last, for the choice of one-way cuts. */
+  touched = $state.raw<{ from: number; to: number } | null>(null);
+  hidden = $state.raw<ReadonlySet<Family>>(new Set());
+  tab = $state<Tab>('clients');
+  help = $state(false);
+
+  readonly session = new Session(startWorker, () => this.mirror());
+  /** Moves the keyboard's focus to a node; the stage sets it. */
+  focusNode: (node: number) => void = () => {};
+
+  private choice: StageChoice = { node: 0, owners: [], key: null, hidden: new Set() };
+  private refreshed = 0;
+  private glancing = false;
+  private toastTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Opens what the address says, or begins afresh. */
+  async enter(): Promise<void> {
+    const text = linkText(location.hash);
+    if (text === null) return this.begin(freshConfig());
+    this.notice = { kind: 'replaying', words: 'Replaying the run of this link…' };
+    const verdict = await this.session.open(text);
+    if (verdict === null) return;
+    this.forget();
+    if (verdict.kind === 'broken' && this.halt === null) await this.begin(freshConfig());
+    this.notice = this.halt === null ? verdict : null;
+  }
+
+  /** A new run, at once under way. */
+  async begin(config: RunConfig): Promise<void> {
+    this.notice = null;
+    const refused = await this.session.begin(config, PRELUDE_US);
+    this.forget();
+    if (refused !== null && this.halt === null) this.say(refused);
+    if (refused === null) this.session.play(true);
+  }
+
+  /** Once per animation frame. */
+  pump(nowMs: number): { frame: Frame; clock: Clock; choice: StageChoice } | null {
+    this.session.pump(nowMs);
+    if (nowMs - this.refreshed >= REFRESH_MS) {
+      this.refreshed = nowMs;
+      this.mirror();
+      void this.look();
+    }
+    const { frame, clock } = this.session;
+    return frame && { frame, clock, choice: this.chosen() };
+  }
+
+  toggle(): void {
+    this.session.play(!this.session.clock.playing);
+  }
+
+  step(): void {
+    void this.session.step();
+  }
+
+  shift(direction: 1 | -1): void {
+    this.session.setSpeed(gear(this.session.clock.speed, direction));
+  }
+
+  /** Crashes a node that is up, restarts one that is down. */
+  async flip(node: number): Promise<void> {
+    const frame = this.session.frame;
+    if (frame === null) return;
+    const down = nodesDown(frame).includes(node);
+    await this.act({ kind: down ? 'restart' : 'crash', node });
+  }
+
+  /** Cuts a link or, if any direction of it is cut, mends it. One way only means one direction only. */
+  async flipLink(from: number, to: number, oneWay: boolean): Promise<void> {
+    const frame = this.session.frame;
+    if (frame === null) return;
+    this.touched = { from: Math.min(from, to), to: Math.max(from, to) };
+    const ways = oneWay ? [[from, to] as const] : [[from, to] as const, [to, from] as const];
+    const cut = ways.filter(([a, b]) => frame.isCut(a, b));
+    const acts: Act[] = cut.length > 0
+      ? cut.map(([a, b]) => ({ kind: 'mend', from: a, to: b }))
+      : ways.map(([a, b]) => ({ kind: 'cut', from: a, to: b }));
+    await this.act(...acts);
+  }
+
+  /** Makes a link cut in exactly these directions. */
+  async setLink(from: number, to: number, there: boolean, back: boolean): Promise<void> {
+    const frame = this.session.frame;
+    if (frame === null) return;
+    const acts: Act[] = [];
+    for (const [a, b, wanted] of [[from, to, there], [to, from, back]] as const) {
+      if (frame.isCut(a, b) !== wanted) acts.push({ kind: wanted ? 'cut' : 'mend', from: a, to: b });
+    }
+    await this.act(...acts);
+  }
+
+  /** Does things to the world; says so if the core refuses. */
+  async act(...acts: Act[]): Promise<boolean> {
+    const refused = await this.session.act(...acts);
+    if (refused !== null && this.halt === null) this.say(refused);
+    void this.look();
+    return refused === null;
+  }
+
+  /** Changes settings on the chosen node or else on one that is up. Returns why not, or null. */
+  async set(changes: SettingValue[]): Promise<string | null> {
+    const node = this.settingsNode();
+    if (node === null) return 'all nodes are down; restart one first';
+    const words = await this.session.refused(node, changes);
+    if (words !== null) return words;
+    const refused = await this.session.act({ kind: 'set', node, changes });
+    void this.look();
+    return refused;
+  }
+
+  /** Where settings are changed. */
+  settingsNode(): number | null {
+    const frame = this.frame;
+    if (frame === null) return null;
+    const down = nodesDown(frame);
+    if (this.node !== null && !down.includes(this.node)) return this.node;
+    return Array.from({ length: frame.nodes.count }, (_, node) => node).find((node) => !down.includes(node)) ?? null;
+  }
+
+  /** R and W as the cluster has them. */
+  quorums(): Quorums {
+    const value = (name: string) => this.glance?.settings.find((setting) => setting.name === name)?.value
+      ?? this.table.find((row) => row.name === name)?.default ?? 1;
+    return { read: value('read_quorum'), write: value('write_quorum') };
+  }
+
+  inspect(node: number): void {
+    this.node = node;
+    this.tab = 'inspector';
+    void this.look();
+  }
+
+  chooseKey(key: string | null): void {
+    this.key = key === '' ? null : key;
+    void this.look();
+  }
+
+  show(family: Family, shown: boolean): void {
+    const hidden = new Set(this.hidden);
+    if (shown) hidden.delete(family);
+    else hidden.add(family);
+    this.hidden = hidden;
+  }
+
+  /** Puts a link to exactly this run into the address bar and onto the clipboard. */
+  async share(): Promise<void> {
+    const shared = await this.session.share();
+    if (shared === null) return;
+    const address = linkAddress(location.href, shared.text);
+    history.replaceState(null, '', address);
+    await this.copy(address, `Link copied. It replays this run and must end at hash ${shared.hash}.`);
+  }
+
+  /** The same for the spot at which the simulator crashed. */
+  async shareCrash(): Promise<void> {
+    if (this.halt?.link) await this.copy(linkAddress(location.href, this.halt.link), 'Link to this crash copied.');
+  }
+
+  say(words: string): void {
+    this.toast = words;
+    clearTimeout(this.toastTimer);
+    this.toastTimer = setTimeout(() => { this.toast = ''; }, 6_000);
+  }
+
+  private async copy(text: string, words: string): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(text);
+      this.say(words);
+    } catch {
+      // Without permission or a secure context there is still the address bar.
+      history.replaceState(null, '', text);
+      this.say('The link is in the address bar; copy it from there.');
+    }
+  }
+
+  /** Lets go of what belonged to the run before. */
+  private forget(): void {
+    this.log = emptyLog;
+    this.glance = null;
+    this.key = null;
+    this.touched = null;
+    this.hover = null;
+    const nodes = this.session.frame?.nodes.count ?? 0;
+    if (this.node !== null && this.node >= nodes) this.node = 0;
+    this.mirror();
+    void this.look();
+  }
+
+  private mirror(): void {
+    const { frame, clock, config, table, build, deeds, halt } = this.session;
+    this.frame = frame;
+    this.clock = clock;
+    this.config = config;
+    this.table = table;
+    this.build = build;
+    this.deeds = deeds;
+    this.halt = halt;
+  }
+
+  private async look(): Promise<void> {
+    if (this.glancing || this.session.frame === null || this.session.halt !== null) return;
+    this.glancing = true;
+    const { run } = this.session;
+    const { trace, actions } = this.log;
+    const glance = await this.session.glance({ node: this.node, key: this.key, trace, actions });
+    this.glancing = false;
+    if (glance === null || run !== this.session.run || this.log.trace !== trace) return;
+    this.log = append(this.log, glance.trace, glance.actions);
+    this.glance = glance;
+  }
+
+  /** The same object as long as nothing changed, so that the stage need not look again. */
+  private chosen(): StageChoice {
+    const shown: KeyObject | null = this.key !== null && this.glance?.key?.key === this.key ? this.glance.key : null;
+    const owners = shown?.owners ?? [];
+    const { choice } = this;
+    const same = choice.node === this.node && choice.hidden === this.hidden
+      && (choice.key?.partition ?? null) === (shown?.partition ?? null) && choice.owners.join() === owners.join();
+    if (!same) this.choice = { node: this.node, hidden: this.hidden, key: shown && { partition: shown.partition }, owners };
+    return this.choice;
+  }
+}
+
+/** What a press would do here, for the line beneath the stage. */
+export function hoverWords(hover: Hover | null): string {
+  if (hover === null) return 'Click a node to crash it, a line to cut it. Everything works from the keyboard too: press ? for help.';
+  if (hover.kind === 'node') {
+    return `Click to ${hover.up ? 'crash' : 'restart'} ${nodeName(hover.node)}. The small i shows what is inside.`;
+  }
+  const [a, b] = [nodeName(hover.from), nodeName(hover.to)];
+  return hover.cut ? `Click to mend ${a} – ${b}.` : `Click to cut ${a} – ${b}; with Shift only one direction.`;
+}

@@ -1,0 +1,60 @@
+/** The page's side of the pinned frame; the core's side is tested in `kv-wasm/src/frame.rs`. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { decodeFrame, MessageFlag, NodeFlag, NO_OWNER, Outcome } from './frame';
+
+const hex = readFileSync(new URL('../../../kv-wasm/tests/frame.hex', import.meta.url), 'utf8');
+const pinned = () => Uint8Array.from(hex.replace(/\s/g, '').match(/../g) ?? [], (byte) => parseInt(byte, 16)).buffer;
+
+describe('the pinned frame', () => {
+  const frame = decodeFrame(pinned(), ['store', 'heartbeats']);
+
+  it('has the moment in its header', () => {
+    expect(frame).toMatchObject({ now: 1_234_567, steps: 890, replicas: 3, epoch: 3, trace: 77 });
+    expect(frame.hash).toBe('0123456789abcdef');
+  });
+
+  it('has the nodes', () => {
+    const { nodes } = frame;
+    expect(nodes.count).toBe(3);
+    expect([...nodes.deadline]).toEqual([1_500_000, -1, 1_600_000]);
+    expect([...nodes.keys]).toEqual([12, 0, 12]);
+    expect([...nodes.epoch, ...nodes.requests, ...nodes.held]).toEqual([3, 0, 3, 1, 0, 1, 2, 0, 2]);
+    expect([...nodes.unsynced]).toEqual([4096, 0, 4096]);
+    expect([...nodes.suspectedBy]).toEqual([0, 2, 0]);
+    expect([...nodes.flags]).toEqual([NodeFlag.up | NodeFlag.founder, 0, NodeFlag.up | NodeFlag.behind]);
+  });
+
+  it('has the messages', () => {
+    const { messages } = frame;
+    expect([...messages.number]).toEqual([41, 42]);
+    expect([...messages.sent, ...messages.arrives]).toEqual([1_200_000, 1_210_000, 1_300_000, 1_310_000]);
+    expect([...messages.from, ...messages.to]).toEqual([0, 2, 2, 1]);
+    expect([...messages.kind].map((kind) => frame.kinds[kind])).toEqual(['heartbeats', 'store']);
+    expect([...messages.flags]).toEqual([MessageFlag.urgent, MessageFlag.lost]);
+  });
+
+  it('has the operations', () => {
+    const { operations } = frame;
+    expect([...operations.number, ...operations.called]).toEqual([9, 10, 1_000_000, 1_230_000]);
+    expect([...operations.answered]).toEqual([1_100_000, -1]);
+    expect([...operations.node, ...operations.operation]).toEqual([2, 0, 1, 0]);
+    expect([...operations.outcome]).toEqual([Outcome.done, Outcome.open]);
+  });
+
+  it('has owners and cuts', () => {
+    expect([...frame.owners]).toEqual([0, 1, 2, 0, 1, 2, 0, NO_OWNER]);
+    const cuts = [0, 1, 2].flatMap((from) => [0, 1, 2].filter((to) => frame.isCut(from, to)).map((to) => [from, to]));
+    expect(cuts).toEqual([[0, 1], [2, 0]]);
+  });
+});
+
+describe('bytes that are no frame', () => {
+  it('are refused in words', () => {
+    expect(() => decodeFrame(new ArrayBuffer(3), [])).toThrow('shorter than its header');
+    expect(() => decodeFrame(pinned().slice(0, -1), [])).toThrow('shorter than its columns');
+    const other = new Uint8Array(pinned());
+    other[0] = 9;
+    expect(() => decodeFrame(other.buffer, [])).toThrow('version 9');
+  });
+});

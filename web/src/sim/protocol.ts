@@ -1,0 +1,73 @@
+/**
+ * What the page and the worker say to each other. Types of what is inspected come from the core
+ * (`kv-wasm`); here is only how questions and answers travel.
+ */
+import type {
+  Act, ActionLine, Clients, KeyObject, LinkObject, Network, NodeObject, OperationLine, RunConfig,
+  SettingRow, SettingState, SettingValue, Trace,
+} from 'kv-wasm';
+
+/** Each question with its arguments and its answer. */
+export interface Calls {
+  /** Begins a new run. */
+  start: (config: RunConfig) => Begun;
+  /** Plays the run of a share link to its end. */
+  open: (text: string) => Begun & { link: LinkObject };
+  /** Runs on to a time, for at most so many milliseconds of real time. */
+  advance: (untilUs: number, budgetMs: number) => Moved;
+  /** Runs the next event only. */
+  step: () => Moved;
+  /** Does something to the world, now. */
+  act: (act: Act) => Moved;
+  /** Reads what the panels show. */
+  glance: (question: Question) => Glance;
+  /** Why a node would not take these changes, or null. */
+  refused: (node: number, changes: SettingValue[]) => string | null;
+  /** The run up to now as text for a link. */
+  share: () => { text: string; hash: string };
+}
+
+export interface Begun {
+  config: RunConfig;
+  table: SettingRow[];
+  build: string;
+  moved: Moved;
+}
+
+export interface Moved {
+  /** Whether the time asked for was reached within the budget. */
+  reached: boolean;
+  frame: ArrayBuffer;
+  kinds: string[];
+}
+
+/** What the reader looks at. */
+export interface Question {
+  node: number | null;
+  key: string | null;
+  /** The trace entry and the action from which on news are wanted. */
+  trace: number;
+  actions: number;
+}
+
+export interface Glance {
+  node: NodeObject | null;
+  key: KeyObject | null;
+  trace: Trace;
+  actions: ActionLine[];
+  operations: OperationLine[];
+  settings: SettingState[];
+  network: Network;
+  clients: Clients;
+}
+
+export type CallName = keyof Calls;
+
+export type ToWorker = { [Name in CallName]: { id: number; name: Name; arguments: Parameters<Calls[Name]> } }[CallName];
+
+export type FromWorker =
+  | { id: number; type: 'answer'; value: unknown }
+  /** The core refused; nothing changed. */
+  | { id: number; type: 'refused'; words: string }
+  /** The simulator has a bug and is gone; the link leads to the same spot. */
+  | { id: number; type: 'crashed'; words: string; link: string | null };

@@ -1,0 +1,108 @@
+/**
+ * The simulator's own thread: one {@link Sim}, one question at a time.
+ *
+ * A thrown `Error` is a refusal in the core's words. Anything else is a panic or a trap: the instance is
+ * not used again, and the page gets a link that leads to the same spot.
+ */
+import init, { build, parse_link, settings_table, Sim } from 'kv-wasm';
+import wasm from '../../../kv-wasm/pkg/kv_wasm_bg.wasm?url';
+import type { Begun, CallName, Calls, FromWorker, Moved, ToWorker } from './protocol';
+
+/** How many events run between two looks at the clock. */
+const STEPS_PER_SLICE = 256;
+/** How many trace entries and operations the panels are given at most. */
+const TRACE_MOST = 400;
+const OPERATIONS_MOST = 40;
+
+const loaded = init({ module_or_path: wasm });
+let sim: Sim | null = null;
+/** Where a crash would be found again. */
+let crashLink: string | null = null;
+
+const calls: Calls = {
+  start(config) {
+    return begin(new Sim(config));
+  },
+  open(text) {
+    crashLink = text;
+    const link = parse_link(text);
+    return { ...begin(Sim.from_link(text)), link };
+  },
+  advance(untilUs, budgetMs) {
+    const running = present();
+    crashLink = running.link_to(untilUs);
+    const stop = performance.now() + budgetMs;
+    let reached = running.advance(untilUs, STEPS_PER_SLICE);
+    while (!reached && performance.now() < stop) reached = running.advance(untilUs, STEPS_PER_SLICE);
+    return moved(reached);
+  },
+  step() {
+    present().step();
+    return moved(true);
+  },
+  act(act) {
+    present().act(act);
+    return moved(true);
+  },
+  glance({ node, key, trace, actions }) {
+    const shown = present();
+    return {
+      node: node === null ? null : (shown.inspect(node) ?? null),
+      key: key === null ? null : shown.key(key),
+      trace: shown.trace_since(trace, TRACE_MOST),
+      actions: shown.actions_since(actions),
+      operations: shown.operations(OPERATIONS_MOST),
+      settings: shown.settings(),
+      network: shown.network(),
+      clients: shown.clients(),
+    };
+  },
+  refused(node, changes) {
+    return present().settings_refused(node, changes) ?? null;
+  },
+  share() {
+    return { text: present().link(), hash: present().hash() };
+  },
+};
+
+function present(): Sim {
+  if (sim === null) throw new Error('no run has begun yet');
+  return sim;
+}
+
+function begin(next: Sim): Begun {
+  sim?.free();
+  sim = next;
+  return { config: sim.config(), table: settings_table(), build: build(), moved: moved(true) };
+}
+
+function moved(reached: boolean): Moved {
+  const running = present();
+  const bytes = running.frame();
+  return { reached, frame: bytes.buffer as ArrayBuffer, kinds: running.kinds() };
+}
+
+/** Buffers that are handed over rather than copied. */
+function handedOver(value: unknown): Transferable[] {
+  const frame = (value as Partial<Begun> & Partial<Moved>).moved?.frame ?? (value as Partial<Moved> | null)?.frame;
+  return frame ? [frame] : [];
+}
+
+function answer<Name extends CallName>(name: Name, parameters: Parameters<Calls[Name]>): ReturnType<Calls[Name]> {
+  const call = calls[name] as (...parameters: Parameters<Calls[Name]>) => ReturnType<Calls[Name]>;
+  return call(...parameters);
+}
+
+self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
+  const reply = (message: FromWorker, transfer: Transferable[] = []) => self.postMessage(message, { transfer });
+  try {
+    await loaded;
+    const value: unknown = answer(data.name, data.arguments as never);
+    reply({ id: data.id, type: 'answer', value }, value === null ? [] : handedOver(value));
+  } catch (error) {
+    const refused = error instanceof Error && !(error instanceof WebAssembly.RuntimeError);
+    const words = error instanceof Error ? error.message : String(error);
+    if (refused) reply({ id: data.id, type: 'refused', words });
+    else reply({ id: data.id, type: 'crashed', words, link: crashLink });
+  }
+};

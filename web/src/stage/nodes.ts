@@ -1,0 +1,151 @@
+/**
+ * The nodes: discs at fixed seats, each a button that crashes or restarts its node, each with a smaller
+ * button that opens the inspector.
+ *
+ * State shows by shape and word, never by hue: up is solid, down is hollow and says so, suspected is
+ * dashed, the founder has a double ring. Elements are made once per run and only what differs is set.
+ */
+import { NodeFlag, type Frame } from '../sim/frame';
+import { count, nodeName } from '../state/format';
+import { seat, type Plan } from './geometry';
+import { make, press, set, write } from './svg';
+
+export interface NodeHandlers {
+  /** The disc was pressed. */
+  onNode(node: number): void;
+  /** The inspector's button was pressed. */
+  onInspect(node: number): void;
+  /** The pointer or the focus is on a node, or has left it. */
+  onHover(hover: { node: number; up: boolean } | null): void;
+}
+
+/** What the reader has chosen. */
+export interface Chosen {
+  readonly node: number | null;
+  /** The owners of the chosen key, in their order. */
+  readonly owners: readonly number[];
+}
+
+export type NodeState = 'up' | 'down' | 'suspected' | 'halted';
+
+/** What state a node is in: what others think of it counts only while it is up. */
+export function nodeState(frame: Frame, node: number): NodeState {
+  const flags = frame.nodes.flags[node] ?? 0;
+  if ((flags & NodeFlag.halted) !== 0) return 'halted';
+  if ((flags & NodeFlag.up) === 0) return 'down';
+  return (frame.nodes.suspectedBy[node] ?? 0) > 0 ? 'suspected' : 'up';
+}
+
+interface Parts {
+  group: SVGGElement;
+  body: SVGGElement;
+  reach: SVGCircleElement;
+  halo: SVGCircleElement;
+  disc: SVGCircleElement;
+  inner: SVGCircleElement;
+  name: SVGTextElement;
+  note: SVGTextElement;
+  info: SVGGElement;
+  rank: SVGGElement;
+  rankText: SVGTextElement;
+}
+
+export class Nodes {
+  readonly root = make('svg', { class: 'nodes', role: 'group', 'aria-label': 'Nodes' });
+  private parts: Parts[] = [];
+  private plan: Plan | null = null;
+
+  constructor(private readonly handlers: NodeHandlers) {}
+
+  /** Puts the discs to their seats. */
+  place(plan: Plan, nodes: number): void {
+    this.plan = plan;
+    set(this.root, { viewBox: `0 0 ${plan.width} ${plan.height}` });
+    while (this.parts.length > nodes) this.parts.pop()!.group.remove();
+    while (this.parts.length < nodes) this.add(this.parts.length);
+    this.parts.forEach((parts, node) => place(parts, plan, seat(plan, node, nodes)));
+  }
+
+  /** Shows the state of all nodes. */
+  update(frame: Frame, chosen: Chosen): void {
+    this.parts.forEach((parts, node) => {
+      if (node < frame.nodes.count) this.show(parts, frame, node, chosen);
+    });
+  }
+
+  focus(node: number): void {
+    this.parts[node]?.body.focus();
+  }
+
+  private show(parts: Parts, frame: Frame, node: number, chosen: Chosen): void {
+    const state = nodeState(frame, node);
+    const flags = frame.nodes.flags[node]!;
+    const founder = (flags & NodeFlag.founder) !== 0;
+    const rank = chosen.owners.indexOf(node);
+    const note = noteOf(frame, node, state);
+    const isUp = state === 'up' || state === 'suspected';
+    const classes = ['node', state];
+    if (founder) classes.push('founder');
+    if ((flags & NodeFlag.behind) !== 0) classes.push('behind');
+    if (chosen.node === node) classes.push('chosen');
+    if (rank >= 0) classes.push('replica');
+    set(parts.group, { class: classes.join(' '), 'data-state': state });
+    set(parts.body, { 'aria-label': `${nodeName(node)}, ${note}${founder ? ', founder' : ''}. ${isUp ? 'Crash it' : 'Restart it'}` });
+    write(parts.note, this.plan?.labelled ? note : '');
+    set(parts.rank, { visibility: rank >= 0 ? 'visible' : 'hidden' });
+    write(parts.rankText, String(rank + 1));
+  }
+
+  private add(node: number): void {
+    const parts = build(node);
+    this.parts.push(parts);
+    this.root.append(parts.group);
+    press(parts.body, () => this.handlers.onNode(node));
+    press(parts.info, () => this.handlers.onInspect(node));
+    const hover = () => this.handlers.onHover({ node, up: !['down', 'halted'].includes(parts.group.dataset['state'] ?? '') });
+    const leave = () => this.handlers.onHover(null);
+    for (const [event, act] of [['pointerenter', hover], ['pointerleave', leave], ['focusin', hover], ['focusout', leave]] as const) {
+      parts.group.addEventListener(event, act);
+    }
+  }
+}
+
+/** The small line in a disc. */
+function noteOf(frame: Frame, node: number, state: NodeState): string {
+  if (state === 'down' || state === 'halted') return state;
+  if (state === 'suspected') return `doubted by ${frame.nodes.suspectedBy[node]}`;
+  if ((frame.nodes.flags[node]! & NodeFlag.full) !== 0) return 'disk full';
+  return count(frame.nodes.keys[node]!, 'key');
+}
+
+function build(node: number): Parts {
+  const text = (name: string) => make('text', { class: name, 'text-anchor': 'middle' });
+  const name = text('name');
+  write(name, nodeName(node));
+  const note = text('note');
+  const [reach, halo, disc, inner] = ['reach', 'halo', 'disc', 'inner'].map((part) => make('circle', { class: part })) as [SVGCircleElement, SVGCircleElement, SVGCircleElement, SVGCircleElement];
+  const body = make('g', { class: 'body', role: 'button', tabindex: 0 }, reach, halo, disc, inner, name, note);
+  const letter = text('letter');
+  write(letter, 'i');
+  const info = make('g', { class: 'info', role: 'button', tabindex: 0, 'aria-label': `Inspect ${nodeName(node)}` },
+    make('circle', { class: 'touch', r: 16 }), make('circle', { class: 'plate', r: 9.5 }), letter);
+  set(letter, { dy: '0.35em' });
+  const rankText = text('order');
+  set(rankText, { dy: '0.36em' });
+  const rank = make('g', { class: 'rank', visibility: 'hidden', 'aria-hidden': 'true' }, make('circle', { r: 10 }), rankText);
+  const group = make('g', { class: 'node down', 'data-node': node }, body, info, rank);
+  return { group, body, reach, halo, disc, inner, name, note, info, rank, rankText };
+}
+
+function place(parts: Parts, plan: Plan, { x, y }: { x: number; y: number }): void {
+  const r = plan.disc;
+  set(parts.group, { transform: `translate(${x.toFixed(2)} ${y.toFixed(2)})` });
+  set(parts.reach, { r: Math.max(r, 22) });
+  set(parts.halo, { r: r + 7 });
+  set(parts.disc, { r });
+  set(parts.inner, { r: Math.max(1, r - 4) });
+  set(parts.name, { 'font-size': Math.max(8, r * 0.5), dy: plan.labelled ? '0.05em' : '0.35em' });
+  set(parts.note, { 'font-size': Math.max(8.5, Math.min(12, r * 0.28)), dy: Math.max(11, r * 0.44) });
+  set(parts.info, { transform: `translate(${(r * 0.8).toFixed(1)} ${(-r * 0.8).toFixed(1)})`, visibility: plan.labelled ? 'visible' : 'hidden' });
+  set(parts.rank, { transform: `translate(${(-r * 0.8).toFixed(1)} ${(-r * 0.8).toFixed(1)})` });
+}

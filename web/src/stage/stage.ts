@@ -1,0 +1,130 @@
+/**
+ * The stage: nodes and links as SVG that one can touch, messages as a canvas between them.
+ *
+ * The host calls `draw` once per animation frame. SVG changes only when a new frame of the simulation
+ * has come; the canvas is drawn every time. Knows no framework.
+ */
+import type { Frame } from '../sim/frame';
+import type { Family } from './families';
+import { planStage, type Plan } from './geometry';
+import { Links, type LinkHandlers } from './links';
+import { Messages, type Palette } from './messages';
+import { Nodes, nodeState, type Chosen, type NodeHandlers } from './nodes';
+
+export type Hover =
+  | { kind: 'node'; node: number; up: boolean }
+  | { kind: 'link'; from: number; to: number; cut: boolean };
+
+export interface StageHandlers extends Pick<NodeHandlers, 'onNode' | 'onInspect'>, Pick<LinkHandlers, 'onLink'> {
+  onHover(hover: Hover | null): void;
+}
+
+/** What the reader has chosen, for the stage to show. */
+export interface StageChoice extends Chosen {
+  readonly key: { partition: number } | null;
+  readonly hidden: ReadonlySet<Family>;
+}
+
+export class Stage {
+  private readonly nodes: Nodes;
+  private readonly links: Links;
+  private readonly messages: Messages;
+  private readonly calm = window.matchMedia('(prefers-reduced-motion: reduce)');
+  private readonly dark = window.matchMedia('(prefers-color-scheme: dark)');
+  private readonly watchers: { disconnect(): void }[];
+  private plan: Plan | null = null;
+  private count = 0;
+  private shown: { frame: Frame; choice: StageChoice } | null = null;
+  /** The frame before the shown one, in which a crashed node was still up. */
+  private before: Frame | null = null;
+  private hovered: number | null = null;
+
+  constructor(private readonly host: HTMLElement, handlers: StageHandlers) {
+    this.messages = new Messages(readPalette(host));
+    this.nodes = new Nodes({
+      ...handlers,
+      onHover: (hover) => {
+        this.hovered = hover?.node ?? null;
+        this.shown = null;
+        handlers.onHover(hover && { kind: 'node', ...hover });
+      },
+    });
+    this.links = new Links({ ...handlers, onHover: (hover) => handlers.onHover(hover && { kind: 'link', ...hover }) });
+    // Nodes come first in the order of the keyboard; CSS stacks them on top.
+    host.append(this.nodes.root, this.links.root, this.messages.canvas);
+    const size = new ResizeObserver(() => this.place());
+    size.observe(host);
+    const theme = new MutationObserver(() => this.repaint());
+    theme.observe(document.documentElement, { attributeFilter: ['data-theme'] });
+    const scheme = () => this.repaint();
+    this.dark.addEventListener('change', scheme);
+    this.watchers = [size, theme, { disconnect: () => this.dark.removeEventListener('change', scheme) }];
+  }
+
+  /** Draws the moment `view` of a run that goes on at `speed`. */
+  draw(frame: Frame, view: number, speed: number, choice: StageChoice, nowMs: number): void {
+    if (frame.nodes.count !== this.count) {
+      this.count = frame.nodes.count;
+      this.place();
+    }
+    if (this.plan === null) return;
+    if (this.shown?.frame !== frame || this.shown.choice !== choice) {
+      this.noticeCrashes(frame, nowMs);
+      this.nodes.update(frame, choice);
+      this.links.update(frame, this.hovered, choice.key);
+      this.shown = { frame, choice };
+    }
+    this.messages.draw(frame, { view, speed, calm: this.calm.matches, hidden: choice.hidden, nowMs });
+  }
+
+  focusNode(node: number): void {
+    this.nodes.focus(node);
+  }
+
+  destroy(): void {
+    for (const watcher of this.watchers) watcher.disconnect();
+    this.host.replaceChildren();
+  }
+
+  private noticeCrashes(frame: Frame, nowMs: number): void {
+    const before = this.before;
+    this.before = frame;
+    if (before === null || before.nodes.count !== frame.nodes.count) return;
+    for (let node = 0; node < frame.nodes.count; node += 1) {
+      const fell = nodeState(frame, node) === 'down' && nodeState(before, node) !== 'down';
+      if (fell) this.messages.shock(node, nowMs);
+    }
+  }
+
+  private place(): void {
+    const { clientWidth, clientHeight } = this.host;
+    if (clientWidth === 0 || clientHeight === 0 || this.count === 0) return;
+    this.plan = planStage(clientWidth, clientHeight, this.count);
+    this.nodes.place(this.plan, this.count);
+    this.links.place(this.plan, this.count);
+    this.messages.place(this.plan, this.count);
+    this.shown = null;
+  }
+
+  private repaint(): void {
+    this.messages.palette = readPalette(this.host);
+  }
+}
+
+/** The colours of the theme in force. */
+function readPalette(host: HTMLElement): Palette {
+  const style = getComputedStyle(host);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  return {
+    families: {
+      client: colour('--client'),
+      replication: colour('--replication'),
+      gossip: colour('--gossip'),
+      membership: colour('--membership'),
+      handoff: colour('--handoff'),
+    },
+    ground: colour('--ground'),
+    ink: colour('--ink'),
+    muted: colour('--muted'),
+  };
+}

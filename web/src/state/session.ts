@@ -1,0 +1,196 @@
+/**
+ * One sitting with the playground: a simulator, a clock, and the frame that is shown.
+ *
+ * `pump` is called once per animation frame. It moves the clock and asks the simulator to follow, never
+ * with two such questions at once; what comes back replaces the frame. Knows neither DOM nor Svelte.
+ */
+import type { Act, RunConfig, SettingRow, SettingValue } from 'kv-wasm';
+import { Crashed, Refused, type Simulator } from '../sim/client';
+import { decodeFrame, type Frame } from '../sim/frame';
+import type { Begun, Glance, Moved, Question } from '../sim/protocol';
+import { at, stopped, tick, type Clock } from './clock';
+import { brokenLink, linkVerdict, type LinkVerdict } from './link';
+import { noDeeds, remember, type Deeds } from './story';
+
+/** Real time that one question may take of the worker, so that frames keep coming. */
+const BUDGET_MS = 8;
+/** Real time after which a new run is shown however far it has come. */
+const PRELUDE_BUDGET_MS = 400;
+
+/** The simulator is gone. */
+export interface Halt {
+  readonly words: string;
+  /** Text of a link to the same spot. */
+  readonly link: string | null;
+}
+
+export class Session {
+  clock: Clock = stopped;
+  frame: Frame | null = null;
+  config: RunConfig | null = null;
+  table: SettingRow[] = [];
+  build = '';
+  deeds: Deeds = noDeeds;
+  halt: Halt | null = null;
+  /** Counts runs, so that whoever keeps something of a run knows when to let it go. */
+  run = 0;
+
+  private simulator: Simulator;
+  private busy = false;
+  private last: number | null = null;
+
+  constructor(
+    private readonly start: () => Simulator,
+    /** Called when something changed that the panels show at once. */
+    private readonly changed: () => void = () => {},
+  ) {
+    this.simulator = start();
+  }
+
+  /** A new run, shown from a time on. Returns why there is none, or null. */
+  async begin(config: RunConfig, fromUs = 0): Promise<string | null> {
+    this.renew();
+    const run = this.run;
+    return this.attempt(async () => {
+      const begun = await this.simulator.call('start', config);
+      const moved = fromUs > 0 ? await this.simulator.call('advance', fromUs, PRELUDE_BUDGET_MS) : begun.moved;
+      if (run === this.run) this.adopt({ ...begun, moved });
+    });
+  }
+
+  /** The run of a share link, paused at its end; null if it was overtaken by another run. */
+  async open(text: string): Promise<LinkVerdict | null> {
+    this.renew();
+    const run = this.run;
+    let verdict: LinkVerdict | null = null;
+    const words = await this.attempt(async () => {
+      const begun = await this.simulator.call('open', text);
+      if (run !== this.run) return;
+      this.adopt(begun);
+      verdict = linkVerdict(begun.link, this.build, this.frame?.hash ?? '');
+    });
+    return words === null ? verdict : brokenLink(words);
+  }
+
+  /** Moves everything on by the real time since the last call. */
+  pump(nowMs: number): void {
+    const elapsed = this.last === null ? 0 : nowMs - this.last;
+    this.last = nowMs;
+    if (this.frame === null || this.halt !== null) return;
+    this.clock = tick(this.clock, elapsed, this.frame.now);
+    if (this.busy || this.clock.view <= this.frame.now) return;
+    this.busy = true;
+    const run = this.run;
+    void this.attempt(async () => this.show(await this.simulator.call('advance', this.clock.view, BUDGET_MS), run)).finally(() => {
+      if (run === this.run) this.busy = false;
+    });
+  }
+
+  play(playing: boolean): void {
+    this.clock = { ...this.clock, playing };
+    this.changed();
+  }
+
+  setSpeed(speed: number): void {
+    this.clock = { ...this.clock, speed };
+    this.changed();
+  }
+
+  /** Pauses and runs the next event only. */
+  async step(): Promise<void> {
+    this.play(false);
+    const run = this.run;
+    await this.attempt(async () => {
+      this.show(await this.simulator.call('step'), run);
+      if (this.frame) this.clock = at(this.clock, this.frame.now);
+    });
+    this.changed();
+  }
+
+  /** Does things to the world. Returns the core's words if it refused, else null. */
+  async act(...acts: Act[]): Promise<string | null> {
+    const run = this.run;
+    const words = await this.attempt(async () => {
+      for (const act of acts) {
+        this.show(await this.simulator.call('act', act), run);
+        this.deeds = remember(this.deeds, act);
+      }
+    });
+    this.changed();
+    return words;
+  }
+
+  /** Why a node would not take these changes, or null. */
+  async refused(node: number, changes: SettingValue[]): Promise<string | null> {
+    let refusal: string | null = null;
+    const words = await this.attempt(async () => {
+      refusal = await this.simulator.call('refused', node, changes);
+    });
+    return words ?? refusal;
+  }
+
+  /** What the panels show; null if the simulator cannot tell. */
+  async glance(question: Question): Promise<Glance | null> {
+    let seen: Glance | null = null;
+    await this.attempt(async () => {
+      seen = await this.simulator.call('glance', question);
+    });
+    return seen;
+  }
+
+  /** The run up to now as text for a link. */
+  async share(): Promise<{ text: string; hash: string } | null> {
+    let shared: { text: string; hash: string } | null = null;
+    await this.attempt(async () => {
+      shared = await this.simulator.call('share');
+    });
+    return shared;
+  }
+
+  /** Ends the simulator, whatever it is doing, and forgets its run. */
+  private renew(): void {
+    this.run += 1;
+    if (this.busy || this.halt !== null || this.run > 1) {
+      this.simulator.close();
+      this.simulator = this.start();
+    }
+    this.busy = false;
+    this.halt = null;
+    this.deeds = noDeeds;
+    this.clock = { ...stopped, speed: this.clock.speed };
+  }
+
+  private adopt(begun: Begun): void {
+    this.config = begun.config;
+    this.table = begun.table;
+    this.build = begun.build;
+    this.show(begun.moved, this.run);
+    if (this.frame) this.clock = at(this.clock, this.frame.now);
+    this.changed();
+  }
+
+  private show(moved: Moved, run: number): void {
+    if (run !== this.run) return;
+    this.frame = decodeFrame(moved.frame, moved.kinds);
+    // What was done while paused shows at once.
+    if (!this.clock.playing) this.clock = at(this.clock, this.frame.now);
+  }
+
+  /** Null if it went well, the core's words if it refused. After a crash nothing goes on. */
+  private async attempt(work: () => Promise<void>): Promise<string | null> {
+    const run = this.run;
+    try {
+      await work();
+      return null;
+    } catch (error) {
+      // Of a run that is over nobody wants to know any more.
+      if (run !== this.run) return null;
+      if (error instanceof Refused) return error.message;
+      const words = error instanceof Error ? error.message : String(error);
+      this.halt = { words, link: error instanceof Crashed ? error.link : null };
+      this.clock = { ...this.clock, playing: false };
+      this.changed();
+      return words;
+    }
+  }
+}
