@@ -232,8 +232,11 @@ struct Answer {
 
 impl Node {
     fn at(args: &AtArgs) -> Self {
-        let config =
-            Agent::config_builder().http_status_as_error(false).timeout_global(Some(WAIT)).build();
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(WAIT))
+            .build();
         let address = args.addr.trim_start_matches("http://").trim_end_matches('/').to_owned();
         Self { address, agent: config.into() }
     }

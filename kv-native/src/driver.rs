@@ -253,10 +253,10 @@ impl Driver {
         match arrival {
             Arrival::Connected { connection, verdict } => {
                 let (said, inputs) = self.links.admit(connection, self.own);
-                inputs.into_iter().for_each(|input| self.handle(input));
+                // Published at once: log lines name the peer, and whoever dialled sees the link.
                 self.facts_stale = true;
-                // Published before the connection goes on, so that whoever dialled sees the link.
                 self.publish();
+                inputs.into_iter().for_each(|input| self.handle(input));
                 let _ = verdict.send(said);
             }
             Arrival::Message { connection, envelope, room } => {

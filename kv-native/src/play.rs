@@ -58,7 +58,7 @@ async fn play(args: &PlayArgs) -> Result<(), End> {
         result = all_healthy(args, &mut ended) => match result {
             Ok(()) => say(&welcome(args, page.is_some())),
             Err(end) => {
-                stop(nodes, &mut ended).await;
+                stop(nodes).await;
                 return Err(end);
             }
         },
@@ -76,7 +76,7 @@ async fn play(args: &PlayArgs) -> Result<(), End> {
         }
     }
     say("\nstopping the nodes");
-    stop(nodes, &mut ended).await;
+    stop(nodes).await;
     Ok(())
 }
 
@@ -250,21 +250,16 @@ async fn is_healthy(url: String) -> bool {
 }
 
 /// Lets the nodes stop; kills those that do not.
-async fn stop(mut nodes: Vec<PlayNode>, ended: &mut mpsc::UnboundedReceiver<Ended>) {
+async fn stop(mut nodes: Vec<PlayNode>) {
     nodes.iter_mut().for_each(|node| node.alive = None);
     let deadline = tokio::time::Instant::now() + STOP_WAIT;
-    while !nodes.is_empty() {
-        match tokio::time::timeout_at(deadline, ended.recv()).await {
-            Ok(Some(node)) => nodes.retain(|other| other.name != node.name),
-            Ok(None) => break,
-            Err(_) => {
-                for node in nodes.drain(..) {
-                    say(&format!("{} does not stop and is killed", node.name));
-                    // It may have ended at this very moment.
-                    let _ = node.kill.send(()).await;
-                    let _ = ended.recv().await;
-                }
-            }
+    for node in nodes {
+        // The other end is dropped when the node has ended.
+        if tokio::time::timeout_at(deadline, node.kill.closed()).await.is_err() {
+            say(&format!("{} does not stop and is killed", node.name));
+            // It may have ended at this very moment.
+            let _ = node.kill.send(()).await;
+            node.kill.closed().await;
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             Operation {
                 method: Method::GET,
                 path: "/v1/{keyspace}/keys",
-                summary: "The keys that this very node holds, percent-encoded, one a line, in their order",
+                summary: "The keys that this very node holds, percent-encoded, one a line, in no particular order",
                 query: &[("local", "must be true"), ("prefix", "only keys that begin so")],
                 headers: &[],
                 body: super::Body::None,

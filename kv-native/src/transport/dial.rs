@@ -26,6 +26,8 @@ use crate::driver::Facts;
 
 /// How long a dial may take until the other end speaks WebSocket.
 const DIAL_WAIT: Duration = Duration::from_secs(3);
+/// The pause before the first dial of an address.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The pause after the first dial that fails.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
@@ -187,7 +189,8 @@ struct Place {
 
 impl Place {
     fn new(is_seed: bool) -> Self {
-        let next = Instant::now();
+        // Nodes that start together do not dial each other at the very same moment.
+        let next = Instant::now() + with_jitter(FIRST_PAUSE);
         Self { is_seed, busy: false, hopeless: false, next, pause: PAUSE_MIN, node: None }
     }
 
