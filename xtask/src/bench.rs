@@ -5,7 +5,7 @@ use clap::ValueEnum;
 
 use crate::page::{self, Profile};
 use crate::setup::{self, Browser, Wasm};
-use crate::test;
+use crate::{shell, test};
 
 /// What can be measured.
 #[derive(Clone, Copy, ValueEnum)]
@@ -21,8 +21,11 @@ pub(crate) fn run(what: Bench) -> Result<()> {
             setup::check_node()?;
             let browser = Browser::ensure()?;
             page::package(&Wasm::ensure()?)?;
-            page::page()?;
-            test::playwright(&browser, Profile::Release, &["run", "bench"])
+            let page = page::page()?;
+            let kv = page::kv(Profile::Release)?;
+            shell::step("measure the page", "first paint, sizes, frames per second", || {
+                shell::run(test::playwright(&browser, &kv, &page)?.args(["run", "bench"]))
+            })
         }
     }
 }
