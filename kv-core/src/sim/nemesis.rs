@@ -100,6 +100,9 @@ impl Nemesis {
     }
 }
 
+/// How many strikes make a run of a few thousand events.
+pub const STRIKES: u32 = 50;
+
 /// The run of this seed: so many strikes, then calm, then a second of peace.
 #[must_use]
 pub fn run(seed: u64, strikes: u32) -> Option<World> {
