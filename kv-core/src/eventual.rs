@@ -3,7 +3,7 @@
 //! A key's partition names its owners. A read asks all of them, waits for R, merges what it gets and
 //! mends those that were behind ([`read`]). A write is coordinated by an owner: it gives the write a dot
 //! under a durable lease ([`lease`]), writes its own log first, sends the merged object to the other
-//! owners and waits until W disks have it ([`write`]). Owners answer to coordinators ([`replica`]); when
+//! owners and waits until W disks have it ([`mod@write`]). Owners answer to coordinators ([`replica`]); when
 //! the owners change, members hand on what they have ([`handoff`]).
 //!
 //! An answer is one of three: done, not done and nothing changed, or unknown. A write that did not reach

@@ -138,7 +138,8 @@ impl History {
     fn judge(&self, seed: u64, world: &World) {
         assert_eq!(self.records.len() as u64, self.end, "seed {seed}: records were missed");
         for record in self.records.values() {
-            let waited = record.outcome.as_ref().map_or(world.now(), |(at, _)| *at) - record.called;
+            let waited =
+                record.outcome.as_ref().map_or_else(|| world.now(), |(at, _)| *at) - record.called;
             assert!(waited <= PATIENCE, "seed {seed}: not answered in time: {}", words(record));
         }
         for key in self.keys() {

@@ -1,6 +1,6 @@
 //! What the reader looks into on demand: one node, one key, the settings, a share link.
 //!
-//! Plain objects made from [`kv_core::node::view::NodeView`] and the objects under keys. Ids appear
+//! Plain objects made from [`kv_core::node::NodeView`] and the objects under keys. Ids appear
 //! by name, 64-bit numbers that are no counts as text.
 
 use std::collections::BTreeSet;
