@@ -23,7 +23,7 @@ use crate::io::Founding;
 use crate::message::{ClusterCommand, Hello, Message};
 use crate::outbox::Outbox;
 use crate::request::Reply;
-use crate::ring::layout::Layout;
+use crate::ring::layout::{Layout, Stage};
 use crate::time::{Micros, Mono, Now};
 use crate::timers::TimerTable;
 
@@ -150,7 +150,11 @@ impl Cluster {
             return None;
         }
         let late = self.wishes.extract_if(.., |_, (_, deadline)| *deadline <= now.mono);
-        for (id, _) in late.collect::<BTreeMap<_, _>>() {
+        for (id, (wish, _)) in late.collect::<BTreeMap<_, _>>() {
+            if self.layout.as_ref().is_some_and(|layout| self.fulfils(layout, &wish)) {
+                out.reply(id, self.layout_at, Ok(Reply::Done));
+                continue;
+            }
             let words = String::from("the cluster did not confirm the change in time");
             out.reply(id, LogPosition::START, Err(RequestError::Unknown(words)));
         }
@@ -240,11 +244,15 @@ impl Cluster {
             return None;
         }
         let mine = self.layout.as_ref();
+        if mine.is_some_and(|mine| mine.ring.partitions() != layout.ring.partitions()) {
+            return None; // What is stored here would no longer be found.
+        }
         if mine.is_some_and(|mine| mine.cluster == layout.cluster) {
             let newer = mine.is_some_and(|mine| layout.epoch > mine.epoch);
             return newer.then_some(Adoption { layout, switched: false });
         }
-        let free = mine.is_none_or(|mine| mine.members.len() == 1 && self.joining.is_merging());
+        // Whoever has taken this node in was asked to, maybe before a restart that made it forget.
+        let free = self.membership().is_none_or(|mine| mine.members.len() == 1);
         let wanted = free && layout.is_member(self.me.node, self.me.incarnation);
         wanted.then_some(Adoption { layout, switched: true })
     }
@@ -258,6 +266,7 @@ impl Cluster {
         self.layout_at = at;
         if switched {
             self.joining.reached();
+            self.done = None; // Epochs of another cluster.
         }
         if layout.founder == self.me.node {
             for (&node, member) in layout.members.iter().filter(|(node, _)| **node != self.me.node)
@@ -296,17 +305,28 @@ impl Cluster {
 
     fn grant_wishes(&mut self, out: &mut Outbox) {
         let Some(layout) = &self.layout else { return };
-        let me = self.me.node;
-        let granted = |wish: &Wish| match wish {
+        // Two are together when reads find what either has stored.
+        let copying = layout.moving.as_ref().is_some_and(|moving| moving.stage == Stage::Copy);
+        let waits = |wish: &Wish| copying && matches!(wish, Wish::Together(_));
+        let granted: BTreeSet<RequestId> = self
+            .wishes
+            .iter()
+            .filter(|(_, (wish, _))| self.fulfils(layout, wish) && !waits(wish))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in granted {
+            self.wishes.remove(&id);
+            out.reply(id, self.layout_at, Ok(Reply::Done));
+        }
+    }
+
+    fn fulfils(&self, layout: &Layout, wish: &Wish) -> bool {
+        match wish {
             Wish::Together(peer) => {
-                layout.members.contains_key(peer) && layout.members.contains_key(&me)
+                layout.members.contains_key(peer) && layout.members.contains_key(&self.me.node)
             }
             Wish::Without(node) => !layout.members.contains_key(node),
             Wish::Replicas(replicas) => layout.replicas == *replicas,
-        };
-        let granted = self.wishes.extract_if(.., |_, (wish, _)| granted(wish));
-        for id in granted.map(|(id, _)| id).collect::<BTreeSet<_>>() {
-            out.reply(id, self.layout_at, Ok(Reply::Done));
         }
     }
 

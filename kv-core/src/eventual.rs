@@ -167,6 +167,18 @@ impl Eventual {
         }
     }
 
+    /// This node is no longer a member: nothing it began can be finished here.
+    pub fn leave(&mut self, out: &mut Outbox) {
+        for operation in core::mem::take(&mut self.operations).into_values() {
+            if let (Origin::Client(id), false) = (operation.origin, operation.answered) {
+                out.reply(id, operation.after, Err(operation.cut_short()));
+            }
+        }
+        self.deadlines.clear();
+        self.clients.clear();
+        self.handoff = None;
+    }
+
     /// The layout changed: operations under way go on under it, and a move may have to be served.
     pub fn on_layout<D: Disk>(&mut self, ground: &mut Ground<'_, D>) {
         let tokens: Vec<Token> = self.operations.keys().copied().collect();
@@ -304,7 +316,7 @@ impl Eventual {
     fn follow_layout<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
         let Some(operation) = self.operations.get(&token) else { return };
         match operation.phase {
-            Phase::Read if !operation.answered => {
+            Phase::Read | Phase::Repair(_) if !operation.answered => {
                 let Some(operation) = self.operations.remove(&token) else { return };
                 self.deadlines.remove(&(operation.deadline, token));
                 let token = self.new_token();
@@ -329,10 +341,11 @@ impl Eventual {
     ) {
         let Some(operation) = self.operations.get_mut(&token) else { return };
         operation.answer(ground, result);
+        let awaits_readers = operation.awaits_readers(ground.reachable);
         if let Origin::Client(id) = operation.origin {
             self.clients.remove(&id);
         }
-        if !operation.awaits_readers() {
+        if !awaits_readers {
             self.forget(token);
         }
     }

@@ -115,6 +115,11 @@ impl Gossip {
         self.refresh_reachable();
     }
 
+    /// This node is no longer a member: it falls silent until [`Self::adopt`] names it again.
+    pub fn rest(&mut self) {
+        self.timers.stop(BEAT);
+    }
+
     /// A link came up or went down.
     pub fn link(&mut self, node: NodeId, up: bool) {
         if up {

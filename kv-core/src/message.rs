@@ -14,7 +14,7 @@
 //! ```
 //!
 //! [`Message::Join`], [`Message::JoinRefused`] and [`Message::Invite`] are the only ones that a node
-//! accepts from another cluster, and [`Message::Adopt`] if it has asked to join that one.
+//! accepts from another cluster, and [`Message::Adopt`] if that one has taken it in.
 
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -251,7 +251,12 @@ impl Node {
         self.cluster.adopted(now, adoption, at, &mut self.out);
         self.refresh_settings(now);
         self.gossip.adopt(now, &layout, &self.settings);
-        self.with_eventual(now, disk, |eventual, ground| eventual.on_layout(ground));
+        if self.cluster.membership().is_some() {
+            self.with_eventual(now, disk, |eventual, ground| eventual.on_layout(ground));
+        } else {
+            self.gossip.rest();
+            self.eventual.leave(&mut self.out);
+        }
     }
 
     fn refresh_settings(&mut self, now: Now) {
@@ -325,9 +330,14 @@ impl Node {
             .cluster
             .membership()
             .is_some_and(|layout| layout.is_member(node, peer.incarnation));
+        let elsewhere = peer.cluster != self.cluster.hello().cluster;
         self.cluster.link(peer, up);
         if up && member {
             self.gossip.tell(node, self.epoch(), &self.settings, &mut self.out);
+            if elsewhere {
+                // It was taken in and does not know, for it or this node was away just then.
+                self.tell_layout(node);
+            }
         }
         if !up {
             self.with_eventual(now, disk, |eventual, ground| eventual.on_link_down(ground, node));

@@ -23,7 +23,7 @@ pub struct Outbox {
     from: NodeId,
     incarnation: Incarnation,
     cluster: Option<ClusterId>,
-    /// The log position of the membership that every message speaks of.
+    /// The log position of the identity and the membership that every message speaks of.
     floor: LogPosition,
     now: Now,
     cause: Cause,
@@ -74,10 +74,15 @@ impl Outbox {
         self.cause = cause;
     }
 
+    /// No message leaves before the log is durable up to here, for it names the sender.
+    pub fn speak_after(&mut self, at: LogPosition) {
+        self.floor = self.floor.max(at);
+    }
+
     /// From now on every message is sent as a member of this cluster, which is durable from `at` on.
     pub fn speak_for(&mut self, cluster: ClusterId, at: LogPosition) {
         self.cluster = Some(cluster);
-        self.floor = at;
+        self.speak_after(at);
     }
 
     /// Sends a message once the log is durable up to `after`. Messages about one partition keep their

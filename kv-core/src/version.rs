@@ -91,10 +91,35 @@ impl Clock {
 }
 
 /// What a client has seen of a key: opaque to it, handed back with its next write.
+///
+/// It names its key, because under another key of the partition the same counters stand for writes
+/// that the client has never seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Context(pub Clock);
+pub struct Context {
+    clock: Clock,
+    /// The hash of the key; any if nothing was seen.
+    key: u64,
+}
 
 impl Context {
+    /// What has been seen of this key.
+    #[must_use]
+    pub fn of(key: &[u8], clock: Clock) -> Self {
+        Self { clock, key: hash::of(key) }
+    }
+
+    /// The events that were seen.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether it may be used for this key.
+    #[must_use]
+    pub fn is_of(&self, key: &[u8]) -> bool {
+        self.clock.pairs() == 0 || self.key == hash::of(key)
+    }
+
     /// The context as text that fits into a header.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -125,12 +150,12 @@ pub struct Object {
 }
 
 impl Object {
-    /// Records a write that has seen `context`: it replaces the siblings that the context covers and
+    /// Records a write that has seen so much: it replaces the siblings that are covered by that and
     /// stands beside the others.
-    pub fn write(&mut self, context: &Context, dot: Dot, sibling: Sibling) {
+    pub fn write(&mut self, seen: &Clock, dot: Dot, sibling: Sibling) {
         debug_assert!(!self.clock.covers(dot), "a dot is used once");
-        self.siblings.retain(|known, _| !context.0.covers(*known));
-        self.clock.merge(&context.0);
+        self.siblings.retain(|known, _| !seen.covers(*known));
+        self.clock.merge(seen);
         self.clock.advance(dot, sibling.stamp);
         self.siblings.insert(dot, sibling);
     }
@@ -177,12 +202,6 @@ impl Object {
         &self.clock
     }
 
-    /// What a client that reads this copy has seen.
-    #[must_use]
-    pub fn context(&self) -> Context {
-        Context(self.clock.clone())
-    }
-
     /// The values that no known write has replaced, deletes among them, by dot.
     pub fn siblings(&self) -> impl Iterator<Item = (Dot, &Sibling)> {
         self.siblings.iter().map(|(dot, sibling)| (*dot, sibling))
@@ -225,8 +244,8 @@ mod tests {
     #[test]
     fn a_write_that_saw_the_other_replaces_it() {
         let mut object = Object::default();
-        object.write(&Context::default(), dot(1, 1), value("a", 1));
-        let seen = object.context();
+        object.write(&Clock::default(), dot(1, 1), value("a", 1));
+        let seen = object.clock().clone();
         object.write(&seen, dot(1, 2), value("b", 2));
         assert_eq!(dots(&object), [dot(1, 2)]);
     }
@@ -234,12 +253,12 @@ mod tests {
     #[test]
     fn interleaved_stale_writes_through_one_server_do_not_pile_up() {
         let mut object = Object::default();
-        object.write(&Context::default(), dot(1, 1), value("x", 1));
-        let mut contexts = [object.context(), object.context()];
+        object.write(&Clock::default(), dot(1, 1), value("x", 1));
+        let mut seen = [object.clock().clone(), object.clock().clone()];
         for counter in 2..200 {
             let client = (counter % 2) as usize;
-            object.write(&contexts[client], dot(1, counter), value("x", counter));
-            contexts[client] = object.context();
+            object.write(&seen[client], dot(1, counter), value("x", counter));
+            seen[client] = object.clock().clone();
         }
         assert!(dots(&object).len() <= 2, "{:?}", dots(&object));
     }
@@ -247,10 +266,10 @@ mod tests {
     #[test]
     fn a_write_concurrent_with_a_delete_survives_the_merge() {
         let mut base = Object::default();
-        base.write(&Context::default(), dot(1, 1), value("a", 1));
+        base.write(&Clock::default(), dot(1, 1), value("a", 1));
         let (mut left, mut right) = (base.clone(), base.clone());
-        left.write(&base.context(), dot(1, 2), Sibling { stamp: Stamp(2), value: None });
-        right.write(&base.context(), dot(2, 1), value("b", 2));
+        left.write(base.clock(), dot(1, 2), Sibling { stamp: Stamp(2), value: None });
+        right.write(base.clock(), dot(2, 1), value("b", 2));
         left.merge(&right);
         assert_eq!(dots(&left), [dot(1, 2), dot(2, 1)]);
         assert!(left.is_live());
@@ -266,11 +285,11 @@ mod tests {
                 let from = copies[rng.below(3) as usize].clone();
                 copies[at].merge(&from);
             } else {
-                let context =
-                    if rng.below(2) == 0 { copies[at].context() } else { Context::default() };
+                let seen =
+                    if rng.below(2) == 0 { copies[at].clock().clone() } else { Clock::default() };
                 counters[at] += 1;
                 let new = dot(at as u64, counters[at]);
-                copies[at].write(&context, new, value("v", step));
+                copies[at].write(&seen, new, value("v", step));
                 if rng.below(4) == 0 {
                     copies[at].prune(2, new);
                 }
@@ -301,7 +320,7 @@ mod tests {
     fn pruning_drops_the_oldest_pair_and_never_that_of_a_live_value() {
         let mut object = Object::default();
         for actor in 1..=4 {
-            object.write(&object.context(), dot(actor, 1), value("v", actor));
+            object.write(&object.clock().clone(), dot(actor, 1), value("v", actor));
         }
         assert_eq!(object.prune(2, dot(4, 1)), 2);
         assert_eq!(object.clock().counter_of(Incarnation(3)), 1);
@@ -315,8 +334,10 @@ mod tests {
     fn a_context_survives_its_text_and_nonsense_is_none() {
         let mut clock = Clock::default();
         clock.advance(dot(7, 9), Stamp(3));
-        let context = Context(clock);
-        assert_eq!(Context::from_text(&context.to_text()), Some(context));
+        let context = Context::of(b"k", clock);
+        assert_eq!(Context::from_text(&context.to_text()).as_ref(), Some(&context));
+        assert!(context.is_of(b"k") && !context.is_of(b"l"));
+        assert!(Context::default().is_of(b"l"));
         assert_eq!(Context::from_text("nonsense!"), None);
         assert_eq!(Context::from_text(""), None);
     }

@@ -210,10 +210,10 @@ fn later_sees_earlier(seed: u64, records: &[&OperationRecord]) {
             if read(earlier).is_some() && under.epoch != now_under.epoch {
                 continue;
             }
-            for (actor, entry) in seen.0.entries() {
+            for (actor, entry) in seen.clock().entries() {
                 let dot = Dot { actor, counter: entry.counter };
                 assert!(
-                    known.0.covers(dot),
+                    known.clock().covers(dot),
                     "seed {seed}: {dot:?} is forgotten\nearlier {}\nlater   {}",
                     words(earlier),
                     words(later)

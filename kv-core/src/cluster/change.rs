@@ -18,6 +18,12 @@ use crate::settings::Setting;
 /// The most members of a cluster.
 pub const MEMBERS_MAX: usize = 200;
 
+/// The fewest and the most bytes of a node's name.
+pub const NAME_BYTES: core::ops::RangeInclusive<usize> = 1..=64;
+
+/// The most bytes of a member's address.
+const ADDRESS_BYTES_MAX: usize = 256;
+
 /// The first layout of a cluster: its founder alone.
 #[must_use]
 pub fn found(
@@ -49,7 +55,7 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
             if layout.is_member(node, *incarnation) {
                 return Ok(layout);
             }
-            check_newcomer(&layout, node, name)?;
+            check_newcomer(&layout, node, name, address)?;
             let member = Member {
                 name: name.clone(),
                 incarnation: *incarnation,
@@ -61,7 +67,7 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
         }
         ClusterCommand::SetAddress { node, address } => {
             let Some(member) = layout.members.get_mut(node) else { return Ok(layout) };
-            if member.address == *address {
+            if member.address == *address || address.len() > ADDRESS_BYTES_MAX {
                 return Ok(layout);
             }
             member.address.clone_from(address);
@@ -95,7 +101,17 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
     Ok(layout)
 }
 
-fn check_newcomer(layout: &Layout, node: NodeId, name: &str) -> Result<(), RequestError> {
+fn check_newcomer(
+    layout: &Layout,
+    node: NodeId,
+    name: &str,
+    address: &str,
+) -> Result<(), RequestError> {
+    if !NAME_BYTES.contains(&name.len()) || address.len() > ADDRESS_BYTES_MAX {
+        return Err(RequestError::Invalid(String::from(
+            "the name or the address of the new node is too long; nothing was changed",
+        )));
+    }
     if node == layout.founder {
         return Err(RequestError::Conflict(format!(
             "{name} founded this cluster and its data folder is gone: start it with its old folder; a new one cannot take its place"
@@ -288,6 +304,23 @@ mod tests {
         }
         let done = settled(replaced);
         assert!(done.readers(PartitionId(0)).contains(&n3));
+    }
+
+    #[test]
+    fn an_owner_wiped_while_a_move_switches_over_counts_for_reads_as_little_as_for_writes() {
+        let mut layout = settled(after(&founded(), &add("n2", 2)));
+        layout = after(&layout, &add("n3", 3));
+        let since = layout.moving.as_ref().unwrap().since;
+        for node in layout.members.clone().into_keys() {
+            layout = after(&layout, &ClusterCommand::MoveDone { node, since });
+        }
+        assert_eq!(stage(&layout), Some(Stage::Switch));
+        layout = after(&layout, &add("n3", 33));
+        for partition in (0..8).map(PartitionId) {
+            assert_eq!(layout.filled_owners(partition), layout.readers(partition));
+            assert_eq!(layout.readers(partition).len(), 2);
+            assert!(layout.writers(partition).contains(&NodeId::of_name("n3")));
+        }
     }
 
     #[test]

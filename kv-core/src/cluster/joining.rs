@@ -31,6 +31,8 @@ pub(super) struct Joining {
     opened: Mono,
     /// Listed nodes that said they are in no cluster.
     unattached: BTreeSet<NodeId>,
+    /// Whether a node that is in one answered: then there is one to join and none to found.
+    found_one: bool,
     /// The node through which this cluster of one joins another, and until when it tries.
     merging: Option<(NodeId, Mono)>,
     /// The last refusal, so that it is told once and not at every try.
@@ -39,7 +41,8 @@ pub(super) struct Joining {
 
 impl Joining {
     pub(super) fn new(opened: Mono, founding: Founding) -> Self {
-        Self { founding, opened, unattached: BTreeSet::new(), merging: None, refusal: None }
+        let unattached = BTreeSet::new();
+        Self { founding, opened, unattached, found_one: false, merging: None, refusal: None }
     }
 
     pub(super) fn is_merging(&self) -> bool {
@@ -59,6 +62,7 @@ impl Joining {
             Founding::Listed { nodes } => {
                 let others = || nodes.iter().filter(|node| **node != me);
                 nodes.first() == Some(&me)
+                    && !self.found_one
                     && (others().all(|node| self.unattached.contains(node))
                         || now >= self.opened + FOUNDING_WAIT)
             }
@@ -161,7 +165,7 @@ impl Cluster {
                 "both nodes belong to clusters of several members, which cannot become one: start the new node with an empty data folder",
             ));
         }
-        if size.members == 1 && size.partitions != self.partitions {
+        if who.cluster.is_some() && size.partitions != self.partitions {
             return Some(format!(
                 "its data is cut into {} partitions and this cluster's into {}: start it with an empty data folder",
                 size.partitions, self.partitions
@@ -171,9 +175,20 @@ impl Cluster {
     }
 
     /// A node did not take this one in.
-    pub fn on_join_refused(&mut self, from: NodeId, later: bool, reason: String, out: &mut Outbox) {
-        if self.layout.is_none() && later {
-            self.joining.unattached.insert(from);
+    pub fn on_join_refused(
+        &mut self,
+        from: NodeId,
+        theirs: Option<ClusterId>,
+        later: bool,
+        reason: String,
+        out: &mut Outbox,
+    ) {
+        match theirs {
+            Some(_) => self.joining.found_one = true,
+            None if self.layout.is_none() => {
+                self.joining.unattached.insert(from);
+            }
+            None => {}
         }
         if later {
             return;
@@ -215,7 +230,7 @@ impl Cluster {
             refuse("a node that is in no cluster cannot invite others", out);
             return;
         };
-        if mine.members > 0 && mine.partitions != size.partitions {
+        if self.layout.is_some() && mine.partitions != size.partitions {
             refuse(
                 "the data of the two nodes is cut into different numbers of partitions: start one of them with an empty data folder",
                 out,

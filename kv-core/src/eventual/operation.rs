@@ -40,6 +40,8 @@ pub(super) struct Operation {
     pub(super) after: LogPosition,
     pub(super) phase: Phase,
     pub(super) readers: Vec<NodeId>,
+    /// How many of the readers must answer.
+    pub(super) readers_needed: u64,
     /// What each reader has.
     pub(super) answers: BTreeMap<NodeId, Option<Object>>,
     pub(super) answered: bool,
@@ -170,6 +172,7 @@ impl Operation {
             after: LogPosition::START,
             phase: Phase::Read,
             readers: Vec::new(),
+            readers_needed: 0,
             answers: BTreeMap::new(),
             answered: false,
         })
@@ -191,11 +194,23 @@ impl Operation {
         deliver(ground, self.origin, Some(self.partition), self.after, result);
     }
 
-    /// Whether readers that have not answered yet may turn out to be stale.
-    pub(super) fn awaits_readers(&self) -> bool {
+    /// Whether readers that have not answered yet may still do so, and turn out to be stale.
+    pub(super) fn awaits_readers(&self, reachable: &BTreeSet<NodeId>) -> bool {
+        let open = |node: &NodeId| reachable.contains(node) && !self.answers.contains_key(node);
         matches!(self.phase, Phase::Read | Phase::Repair(_))
             && !self.answers.is_empty()
-            && self.answers.len() < self.readers.len()
+            && self.readers.iter().any(open)
+    }
+
+    /// What to tell whoever waits when this node is no longer a member.
+    pub(super) fn cut_short(&self) -> RequestError {
+        let words = String::from("this node was just removed from its cluster");
+        match self.phase {
+            Phase::Read | Phase::Repair(_) => {
+                RequestError::Unavailable(words + "; nothing was changed, ask a member")
+            }
+            Phase::Write(_) | Phase::Forward { .. } => RequestError::Unknown(words),
+        }
     }
 
     /// What to tell whoever waits when the time is over.
@@ -204,7 +219,7 @@ impl Operation {
             Phase::Read => RequestError::Unavailable(format!(
                 "{} of {} replicas answered in time; nothing was changed, try again or lower read_quorum",
                 self.answers.len(),
-                self.read_quorum.min(self.readers.len() as u64)
+                self.readers_needed
             )),
             Phase::Repair(repair) => RequestError::Unavailable(format!(
                 "the value stands on {} of {} replicas and the others could not be mended in time; try again",

@@ -17,7 +17,7 @@ use crate::hash;
 use crate::id::{LogPosition, NodeId};
 use crate::message::{Message, Refusal, Token};
 use crate::request::{ReadValue, Reply};
-use crate::version::Object;
+use crate::version::{Context, Object};
 
 /// The token of a repair that no one waits for.
 pub(super) const UNAWAITED: Token = 0;
@@ -27,17 +27,20 @@ impl Eventual {
     pub(super) fn begin_read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
         let Some(operation) = self.operations.get_mut(&token) else { return };
         let readers = ground.layout.readers(operation.partition);
-        let need = operation.read_quorum.min(readers.len() as u64);
+        let need = ground.layout.read_need(operation.read_quorum, operation.write_quorum);
+        let need = need.min(readers.len() as u64);
+        operation.readers_needed = need;
         let reachable =
             readers.iter().filter(|node| ground.reachable.contains(node)).count() as u64;
         operation.answers.clear();
+        operation.receipt.repaired.clear();
         operation.phase = Phase::Read;
         operation.receipt.epoch = ground.layout.epoch;
         operation.receipt.asked.clone_from(&readers);
         operation.readers = readers;
         if reachable < need || need == 0 {
             let error = RequestError::Unavailable(format!(
-                "{reachable} of {} replicas can be reached and the read needs {need}; try again later or lower read_quorum",
+                "{reachable} of {} replicas can be reached and the read needs {need}; nothing was changed, try again later or lower read_quorum",
                 operation.readers.len()
             ));
             return self.finish(ground, token, Err(error));
@@ -73,28 +76,37 @@ impl Eventual {
         let asked = operation.readers.contains(&from);
         // A reader that knows a later layout sends it along, and the read begins again under it.
         let (Ok(object), true) = (object, asked) else { return };
+        let digest = digest_of(object.as_ref());
         operation.answers.insert(from, object);
         if operation.answered {
-            if !operation.awaits_readers() {
+            if !operation.awaits_readers(ground.reachable) {
                 self.mend_late(ground, token);
                 self.forget(token);
             }
-        } else if matches!(operation.phase, Phase::Read) {
-            self.check_read(ground, token);
+            return;
+        }
+        match &mut operation.phase {
+            Phase::Read => self.check_read(ground, token),
+            Phase::Repair(repair) if digest == repair.merged.digest() => {
+                repair.holders.insert(from);
+                self.check_repair(ground, token);
+            }
+            Phase::Repair(_) | Phase::Write(_) | Phase::Forward { .. } => {}
         }
     }
 
     /// Goes on once R readers have answered: to the answer, a repair, or the write that follows.
     fn check_read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
         let Some(operation) = self.operations.get_mut(&token) else { return };
-        let need = operation.read_quorum.min(operation.readers.len() as u64);
+        let need = operation.readers_needed;
         if (operation.answers.len() as u64) < need {
             return;
         }
         operation.receipt.acknowledged = operation.answers.keys().copied().collect();
         let merged = merge_all(operation.answers.values());
         if let Intent::Write { .. } = operation.intent {
-            return self.begin_write(ground, token, Some(merged.context()));
+            let seen = Context::of(&operation.key, merged.clock().clone());
+            return self.begin_write(ground, token, Some(seen));
         }
         let stale = stale_among(operation.answers.iter(), &merged);
         if stale.is_empty() || !operation.blocking_repair {
@@ -142,10 +154,11 @@ impl Eventual {
             .collect();
         values.sort_by_key(|value| core::cmp::Reverse((value.stamp, value.dot)));
         let receipt = operation.receipt.clone();
-        if !operation.awaits_readers() {
+        let context = Context::of(&operation.key, merged.clock().clone());
+        if !operation.awaits_readers(ground.reachable) {
             self.mend_late(ground, token);
         }
-        self.finish(ground, token, Ok(Reply::Read { values, context: merged.context(), receipt }));
+        self.finish(ground, token, Ok(Reply::Read { values, context, receipt }));
     }
 
     /// Sends a replica what it missed; the answer comes back under `reply_token`.
@@ -184,14 +197,19 @@ fn merge_all<'a>(answers: impl Iterator<Item = &'a Option<Object>>) -> Object {
     merged
 }
 
+/// The digest of what a replica has; nothing is as good as an empty object.
+fn digest_of(object: Option<&Object>) -> u64 {
+    object.map_or_else(|| Object::default().digest(), Object::digest)
+}
+
 /// The replicas whose copy lacks something of the merged one.
 fn stale_among<'a>(
     answers: impl Iterator<Item = (&'a NodeId, &'a Option<Object>)>,
     merged: &Object,
 ) -> Vec<NodeId> {
-    let (digest, empty) = (merged.digest(), Object::default().digest());
+    let digest = merged.digest();
     let stale: BTreeSet<NodeId> = answers
-        .filter(|(_, object)| object.as_ref().map_or(empty, Object::digest) != digest)
+        .filter(|(_, object)| digest_of(object.as_ref()) != digest)
         .map(|(&node, _)| node)
         .collect();
     stale.into_iter().collect()

@@ -7,6 +7,8 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 
+use bytes::Bytes;
+
 use super::operation::{Group, Intent, Operation, Phase, Writing};
 use super::{Eventual, Ground, UNSYNCED_MAX, object_key};
 use crate::codec;
@@ -22,6 +24,10 @@ use crate::version::{Context, Dot, Object, Sibling};
 
 /// The most values that may stand beside each other under one key.
 const SIBLINGS_MAX: usize = 100;
+
+/// The most bytes of values that may stand beside each other, for they travel in one message. A single
+/// value may have more.
+const SIBLINGS_BYTES_MAX: usize = 16 << 20;
 
 impl Eventual {
     /// Writes here and asks the other owners to. `seen` is what a read quorum held, if it was asked.
@@ -86,6 +92,13 @@ impl Eventual {
         let groups = groups(ground, operation.partition, operation.write_quorum);
         if let Phase::Write(writing) = &mut operation.phase {
             writing.groups = groups;
+            // What confirmed it may have lost its disk since and been taken in with a new one.
+            let asked_in = operation.receipt.epoch;
+            let members = &ground.layout.members;
+            operation
+                .receipt
+                .acknowledged
+                .retain(|node| members.get(node).is_none_or(|member| member.since <= asked_in));
             operation.receipt.epoch = ground.layout.epoch;
             self.ask_writers(ground, token);
             self.check_write(ground, token);
@@ -107,7 +120,7 @@ impl Eventual {
         };
         // A context that claims counters which were never used would make later writes look seen.
         let used = self.leases.used(ground.store, operation.partition);
-        if context.0.counter_of(self.actor) > used {
+        if context.clock().counter_of(self.actor) > used || !context.is_of(&operation.key) {
             return Err(RequestError::Invalid(String::from(
                 "the context was not made by this cluster for this key; nothing was changed, read the key again",
             )));
@@ -140,14 +153,14 @@ impl Eventual {
         let mut batch = Batch::default();
         let counter = self.leases.next(ground.store, *partition, &mut batch);
         let dot = Dot { actor: self.actor, counter };
-        let stamp = ground.clock.tick(ground.now.wall);
-        object.write(&context, dot, Sibling { stamp, value: value.clone() });
-        let siblings = object.siblings().count();
-        if siblings > SIBLINGS_MAX {
-            return Err(RequestError::Conflict(format!(
-                "{SIBLINGS_MAX} values stand beside each other under this key; nothing was changed, read it and write with the context you get"
+        if object.clock().covers(dot) {
+            return Err(RequestError::Conflict(String::from(
+                "someone wrote this key with a context that claims writes which this node never made, so its writes would look seen; nothing was changed, write through another node",
             )));
         }
+        let stamp = ground.clock.tick(ground.now.wall);
+        object.write(context.clock(), dot, Sibling { stamp, value: value.clone() });
+        let siblings = check_siblings(&object)?;
         let pruned = object.prune(*clock_threshold, dot);
         batch.put(object_key(*partition, key), codec::encode(&object));
         let at = ground.store.apply(&batch, ground.disk).map_err(|error| match error {
@@ -163,7 +176,7 @@ impl Eventual {
         let mut context = context;
         if siblings == 1 {
             // Beside unseen values the write's own dot would claim that its client saw them too.
-            context = object.context();
+            context = Context::of(key, object.clock().clone());
         }
         Ok((object, dot, context, at))
     }
@@ -214,13 +227,27 @@ impl Eventual {
     }
 }
 
+/// How many values stand beside each other, if those are not too many.
+fn check_siblings(object: &Object) -> Result<usize, RequestError> {
+    let siblings = object.siblings().count();
+    let bytes: usize =
+        object.siblings().map(|(_, sibling)| sibling.value.as_ref().map_or(0, Bytes::len)).sum();
+    if siblings > SIBLINGS_MAX || (siblings > 1 && bytes > SIBLINGS_BYTES_MAX) {
+        return Err(RequestError::Conflict(format!(
+            "{} values stand beside each other under this key and another would be too many or too much; nothing was changed, read it and write with the context you get",
+            siblings - 1
+        )));
+    }
+    Ok(siblings)
+}
+
 /// The nodes that must confirm a write, and how many of them.
 fn groups<D>(
     ground: &Ground<'_, D>,
     partition: PartitionId,
     write_quorum: u64,
 ) -> alloc::vec::Vec<Group> {
-    let owners = Some(ground.layout.owners(partition));
+    let owners = Some(ground.layout.filled_owners(partition));
     [owners, ground.layout.old_owners(partition)]
         .into_iter()
         .flatten()

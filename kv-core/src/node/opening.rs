@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Node;
 use crate::cluster::Cluster;
+use crate::cluster::change::NAME_BYTES;
 use crate::codec;
 use crate::disk::Disk;
 use crate::event::EventKind;
@@ -100,6 +101,7 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
     let Identity { incarnation, boot: count, .. } = identity;
     let me = NodeId::of_name(&boot.name);
     let mut out = Outbox::new(me, incarnation, now);
+    out.speak_after(at);
     if let Some(layout) = &layout {
         out.speak_for(layout.cluster, at);
     }
@@ -160,9 +162,11 @@ impl Node {
 }
 
 fn check(boot: &Boot) -> Result<(), OpenError> {
-    if boot.name.is_empty() || boot.name.len() > 64 {
+    if !NAME_BYTES.contains(&boot.name.len()) {
         return Err(OpenError::Invalid(format!(
-            "a node's name has 1 to 64 bytes, not {}: choose another",
+            "a node's name has {} to {} bytes, not {}: choose another",
+            NAME_BYTES.start(),
+            NAME_BYTES.end(),
             boot.name.len()
         )));
     }

@@ -31,7 +31,7 @@ impl Node {
                 }
             }
             Message::JoinRefused { later, reason } => {
-                self.cluster.on_join_refused(from, later, reason, &mut self.out);
+                self.cluster.on_join_refused(from, cluster, later, reason, &mut self.out);
             }
             Message::Invite { size } => {
                 self.cluster.on_invite(now, from, cluster, size, &mut self.out);
@@ -150,7 +150,7 @@ impl Node {
         member
     }
 
-    fn tell_layout(&mut self, to: NodeId) {
+    pub(super) fn tell_layout(&mut self, to: NodeId) {
         if let Some(layout) = self.cluster.layout() {
             let message = Message::Adopt(Box::new(layout.clone()));
             self.out.send(to, None, LogPosition::START, message);

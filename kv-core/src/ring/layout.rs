@@ -22,6 +22,9 @@ use super::{PARTITIONS, Ring};
 use crate::id::{ClusterId, Epoch, Incarnation, NodeId, PartitionId};
 use crate::settings::Setting;
 
+/// No cluster lives to see it, and counting on from it cannot overflow.
+const EPOCH_MAX: Epoch = Epoch(u64::MAX >> 1);
+
 /// One member of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
@@ -110,11 +113,16 @@ impl Layout {
         if copying && let Some(old) = self.old_owners(partition) {
             return old;
         }
-        let mut readers = self.owners(partition);
-        if !copying {
-            readers.retain(|node| self.holds_since(*node, self.ring_epoch));
-        }
-        readers
+        self.filled_owners(partition)
+    }
+
+    /// The owners that hold what the ring gave them, or are just getting it: all but those whose folder
+    /// was replaced too late. Those are written to, but count for nothing.
+    #[must_use]
+    pub fn filled_owners(&self, partition: PartitionId) -> Vec<NodeId> {
+        let mut owners = self.owners(partition);
+        owners.retain(|node| self.holds_since(*node, self.ring_epoch));
+        owners
     }
 
     /// All nodes that a write of a partition goes to, each once.
@@ -127,6 +135,20 @@ impl Layout {
             }
         }
         all
+    }
+
+    /// How many of [`Self::readers`] must answer for quorums of so many. While partitions move to fewer
+    /// replicas the owners of before count, and among these more must answer to meet every write.
+    #[must_use]
+    pub fn read_need(&self, read_quorum: u64, write_quorum: u64) -> u64 {
+        let copying = self.moving.as_ref().filter(|moving| moving.stage == Stage::Copy);
+        let before = copying.map_or(0, |moving| moving.replicas);
+        let meets = read_quorum + write_quorum > self.replicas;
+        if meets && before > self.replicas {
+            read_quorum.max((before + 1).saturating_sub(write_quorum))
+        } else {
+            read_quorum
+        }
     }
 
     /// Whether a member has been in since the epoch, so that it holds what that ring gave it.
@@ -158,6 +180,7 @@ impl Layout {
                 && ring.partitions() == self.ring.partitions()
         };
         rings.into_iter().flatten().all(sound)
+            && self.epoch <= EPOCH_MAX
             && Setting::Replicas.check(self.replicas).is_ok()
             && self.members.contains_key(&self.founder)
     }

@@ -1,0 +1,13 @@
+//! What the protocol promises where joins, moves, restarts and foreign input cross its way.
+//!
+//! Each test plays the network by hand ([`net`]): it decides which messages are held back and when a
+//! node loses power or its disk.
+
+#[path = "../storage/disk.rs"]
+#[expect(dead_code, reason = "torn and broken disks are for the tests of the store")]
+mod disk;
+mod foreign;
+mod membership;
+mod net;
+mod quorum;
+mod requests;
