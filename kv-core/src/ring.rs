@@ -11,6 +11,7 @@ pub mod layout;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +43,7 @@ impl Ring {
         let quota = self.quotas(members, &owners);
         release_excess(&mut owners, &quota);
         for (&member, &wanted) in &quota {
-            while count(&owners, member) < wanted {
+            while count(&owners, Some(member)) < wanted {
                 let Some(index) = best_free(&owners, member) else { break };
                 owners[index] = Some(member);
             }
@@ -57,7 +58,7 @@ impl Ring {
         owners: &[Option<NodeId>],
     ) -> BTreeMap<NodeId, usize> {
         let mut by_claim: Vec<NodeId> = members.iter().copied().collect();
-        by_claim.sort_by_key(|member| (core::cmp::Reverse(count(owners, *member)), *member));
+        by_claim.sort_by_key(|member| (Reverse(count(owners, Some(*member))), *member));
         let share = self.0.len() / members.len().max(1);
         let larger = self.0.len() % members.len().max(1);
         by_claim
@@ -110,38 +111,45 @@ pub fn partition_of(key: &[u8], partitions: u16) -> u16 {
     if bits == 0 { 0 } else { (hash::of(key) >> (64 - bits)) as u16 }
 }
 
-fn count(owners: &[Option<NodeId>], member: NodeId) -> usize {
-    owners.iter().filter(|owner| **owner == Some(member)).count()
+fn count(owners: &[Option<NodeId>], claimant: Option<NodeId>) -> usize {
+    owners.iter().filter(|owner| **owner == claimant).count()
 }
 
-/// Takes partitions from members above their quota, crowded ones first: a partition whose neighbour
-/// has the same claimant adds least to the spread of replicas.
+/// Takes partitions from members above their quota: first those with a neighbour of the same claimant,
+/// for they put replicas on fewer nodes, and among them those furthest from what is free already, so
+/// that a newcomer's partitions lie apart.
 fn release_excess(owners: &mut [Option<NodeId>], quota: &BTreeMap<NodeId, usize>) {
     for (&member, &wanted) in quota {
-        while count(owners, member) > wanted {
+        while count(owners, Some(member)) > wanted {
             let index = (0..owners.len())
                 .filter(|&index| owners[index] == Some(member))
-                .min_by_key(|&index| (distance(owners, index, member), index));
+                .min_by_key(|&index| {
+                    let crowded = distance(owners, index, Some(member)).min(SPREAD);
+                    (crowded, Reverse(distance(owners, index, None)), index)
+                });
             let Some(index) = index else { break };
             owners[index] = None;
         }
     }
 }
 
+/// How many partitions in a row should have different claimants, as far as that can be had.
+const SPREAD: usize = 3;
+
 /// The free partition furthest from those the member has.
 fn best_free(owners: &[Option<NodeId>], member: NodeId) -> Option<usize> {
     (0..owners.len())
         .filter(|&index| owners[index].is_none())
-        .max_by_key(|&index| (distance(owners, index, member), core::cmp::Reverse(index)))
+        .max_by_key(|&index| (distance(owners, index, Some(member)), Reverse(index)))
 }
 
-/// Steps from a partition to the nearest other one of the member, either way round.
-fn distance(owners: &[Option<NodeId>], index: usize, member: NodeId) -> usize {
+/// Steps from a partition to the nearest other one of the claimant, either way round.
+fn distance(owners: &[Option<NodeId>], index: usize, claimant: Option<NodeId>) -> usize {
     let partitions = owners.len();
     (1..=partitions / 2)
         .find(|step| {
-            owners[(index + step) % partitions] == Some(member)
-                || owners[(index + partitions - step) % partitions] == Some(member)
+            owners[(index + step) % partitions] == claimant
+                || owners[(index + partitions - step) % partitions] == claimant
         })
         .unwrap_or(partitions)
 }
@@ -200,6 +208,22 @@ mod tests {
             before.0.iter().zip(&after.0).filter(|(old, new)| old != new).collect();
         assert_eq!(moved.len(), 16);
         assert!(moved.iter().all(|(_, new)| **new == NodeId(4)));
+    }
+
+    #[test]
+    fn neighbours_have_different_claimants_after_a_cluster_has_grown_node_by_node() {
+        for (nodes, partitions, at_least) in [(5, 64, 56), (5, 256, 224), (9, 256, 256)] {
+            let mut ring = Ring::new(partitions, &members([1]));
+            for last in 2..=nodes {
+                ring = ring.with_members(&members(1..=last));
+            }
+            let lists = (0..partitions).map(|partition| {
+                let at = |step| ring.claimant(PartitionId((partition + step) % partitions));
+                at(0) != at(1) && at(1) != at(2) && at(0) != at(2)
+            });
+            let apart = lists.filter(|apart| *apart).count();
+            assert!(apart >= at_least, "{apart} of {partitions} with {nodes} nodes");
+        }
     }
 
     #[test]
