@@ -10,6 +10,7 @@ mod config;
 mod docs;
 mod items;
 mod keys;
+mod listing;
 mod members;
 mod metrics;
 mod peers;
@@ -22,7 +23,7 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
-use axum::routing::{MethodFilter, get, on};
+use axum::routing::{MethodFilter, any, get, on};
 
 use crate::driver::Handle;
 use crate::transport::{self, Transport};
@@ -47,6 +48,7 @@ pub(crate) fn router(app: App) -> Router {
         .router
         .route("/openapi.json", get(move || docs::openapi(Arc::clone(&document))))
         .route("/ws/peer", get(transport::accept))
+        .route("/v1/{keyspace}/keys/", any(keys::empty_key))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .with_state(app)
@@ -58,6 +60,7 @@ fn surface() -> Surface {
         peers::surface,
         config::surface,
         keys::surface,
+        listing::surface,
         status::surface,
         members::surface,
         metrics::surface,

@@ -3,23 +3,18 @@
 //! The result goes to the standard output, everything else to the standard error, so that `kv get` may
 //! stand in a pipe. A put or delete replaces what a read shows at that moment.
 
+mod node;
+
 use std::io::{self, IsTerminal, Read, Write};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use ureq::Agent;
-use ureq::http::{Response, StatusCode};
+use ureq::http::StatusCode;
 
+use self::node::{Answer, Node};
 use crate::cli::{AtArgs, End, KeyArgs, say};
 use crate::table::Table;
-
-/// How long to wait for a node that does not answer at all.
-const WAIT: Duration = Duration::from_secs(70);
-/// How large an answer may be: the largest value, or many siblings of it.
-const ANSWER_BYTES_MAX: u64 = 1 << 30;
 
 /// `kv get`.
 pub(crate) fn get(args: &KeyArgs) -> Result<(), End> {
@@ -128,7 +123,8 @@ fn table_of(rows: &[Value]) -> Table {
 fn one_setting(row: &Value) -> String {
     let chosen = match row["chosen_on"].as_str() {
         Some(node) => format!("chosen on {node}"),
-        None => "never changed".into(),
+        None if row["value"] == row["default"] => "never changed".into(),
+        None => "changed together with the layout of the cluster".into(),
     };
     format!(
         "{} = {}\n\n  {}\n  {}\n\n  range {}, default {}, {chosen}\n",
@@ -214,108 +210,6 @@ fn status_text(status: &Value, members: &Value) -> String {
         table.row([text(&member["name"]), text(&member["address"]), state.into(), heard]);
     }
     words + &table.to_string()
-}
-
-/// A node to ask.
-struct Node {
-    address: String,
-    agent: Agent,
-}
-
-/// What it said.
-struct Answer {
-    status: StatusCode,
-    context: Option<String>,
-    receipt: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Node {
-    fn at(args: &AtArgs) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(WAIT))
-            .build();
-        let address = args.addr.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { address, agent: config.into() }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    fn key_url(&self, args: &KeyArgs, quorum: &str) -> String {
-        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let mut url =
-            self.url(&format!("/v1/{}/keys/{}?", encode(&args.keyspace), encode(&args.key)));
-        if let Some(nodes) = args.quorum {
-            url.push_str(&format!("{quorum}={nodes}&"));
-        }
-        if let Some(timeout) = args.timeout_ms {
-            url.push_str(&format!("timeout_ms={timeout}&"));
-        }
-        url.push_str(if args.receipt { "receipt=1" } else { "receipt=0" });
-        url
-    }
-
-    fn call(
-        &self,
-        method: &str,
-        url: &str,
-        body: Option<&[u8]>,
-        headers: &[(&str, String)],
-    ) -> Result<Answer, End> {
-        let mut request = ureq::http::Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, value);
-        }
-        let answer = match body {
-            Some(body) => request
-                .body(body)
-                .map_err(ureq::Error::from)
-                .and_then(|request| self.agent.run(request)),
-            None => request
-                .body(())
-                .map_err(ureq::Error::from)
-                .and_then(|request| self.agent.run(request)),
-        };
-        answer.and_then(Answer::read).map_err(|error| {
-            End::failed(format!(
-                "{} does not answer: {error}; is a node running there? (--addr HOST:PORT asks another, kv node starts one)",
-                self.address
-            ))
-        })
-    }
-}
-
-impl Answer {
-    fn read(mut response: Response<ureq::Body>) -> Result<Self, ureq::Error> {
-        let header = |name: &str| {
-            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
-        let (context, receipt) = (header("kv-context"), header("kv-receipt"));
-        let status = response.status();
-        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
-        Ok(Self { status, context, receipt, body })
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-
-    /// Whether a read was carried out, with or without a value.
-    fn is_read(&self) -> bool {
-        matches!(self.status, StatusCode::OK | StatusCode::MULTIPLE_CHOICES)
-            || (self.status == StatusCode::NOT_FOUND && self.context.is_some())
-    }
-
-    fn failure(&self) -> End {
-        match self.json()["error"].as_str() {
-            Some(words) => End::failed(words),
-            None => End::failed(format!("the node answered {}", self.status)),
-        }
-    }
 }
 
 impl KeyArgs {

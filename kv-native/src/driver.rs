@@ -15,9 +15,11 @@
 
 mod handle;
 mod links;
+mod queues;
 
 pub(crate) use handle::{Facts, Handle, Pending};
 pub(crate) use links::{Connection, ConnectionId, Verdict};
+pub(crate) use queues::{Arrival, Control};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -29,11 +31,10 @@ use kv_core::error::RequestError;
 use kv_core::event::EventKind;
 use kv_core::id::{NodeId, RequestId};
 use kv_core::io::{Input, Output};
-use kv_core::message::Envelope;
-use kv_core::node::{Node, NodeView};
-use kv_core::request::{Reply, Request};
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use kv_core::node::Node;
+use kv_core::request::Reply;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -41,63 +42,12 @@ use crate::disk::FileDisk;
 use crate::log;
 use crate::workers::Workers;
 use links::Links;
+use queues::{Answer, ClientRequest, Queues};
 
 /// How many things of one queue are taken before the others get their turn.
 const TURN: usize = 256;
 /// How long a node that is told to stop waits for requests and syncs that are open.
 const STOP_WAIT: Duration = Duration::from_secs(3);
-
-/// What does not wait in line.
-pub(crate) enum Control {
-    /// A sync or job has ended, or a client withdraws or has room.
-    Input(Input),
-    /// A connection has ended.
-    Disconnected(ConnectionId),
-    /// A link is of no use.
-    Unlink(NodeId),
-    /// Someone wants to see the node.
-    View(oneshot::Sender<NodeView>),
-    /// End when what is open is done.
-    Stop,
-}
-
-/// What comes from other nodes.
-pub(crate) enum Arrival {
-    /// A connection has said its hello.
-    Connected {
-        /// It.
-        connection: Connection,
-        /// Told whether to go on.
-        verdict: oneshot::Sender<Verdict>,
-    },
-    /// A message.
-    Message {
-        /// On which connection.
-        connection: ConnectionId,
-        /// It.
-        envelope: Envelope,
-        /// Its share of the bytes that may wait; given back when it is handled.
-        room: Option<OwnedSemaphorePermit>,
-    },
-}
-
-/// What a client asks.
-pub(crate) struct ClientRequest {
-    id: RequestId,
-    request: Request,
-    answers: UnboundedSender<Answer>,
-}
-
-/// A part of an answer, and whether more follow.
-pub(crate) type Answer = (Result<Reply, RequestError>, bool);
-
-/// The receiving ends of the queues.
-struct Queues {
-    control: UnboundedReceiver<Control>,
-    urgent: Receiver<Arrival>,
-    bulk: Receiver<Arrival>,
-    clients: Receiver<ClientRequest>,
-}
 
 /// Why the node thread has ended.
 #[derive(Debug)]
@@ -296,6 +246,7 @@ impl Driver {
     }
 
     fn deliver(&mut self) {
+        let mut replies = Vec::new();
         while let Some(output) = self.node.poll() {
             match output {
                 Output::Send { lane, envelope } => {
@@ -304,7 +255,7 @@ impl Driver {
                         self.facts_stale = true;
                     }
                 }
-                Output::Reply { id, result, more } => self.reply(id, result, more),
+                Output::Reply { id, result, more } => replies.push((id, result, more)),
                 Output::Sync { upto } => {
                     self.syncing = true;
                     self.workers.sync(upto);
@@ -315,6 +266,13 @@ impl Driver {
                     log::event(&event, &self.facts.borrow());
                 }
             }
+        }
+        if !replies.is_empty() {
+            // Whoever has changed something sees the change.
+            self.publish();
+        }
+        for (id, result, more) in replies {
+            self.reply(id, result, more);
         }
     }
 

@@ -15,7 +15,7 @@ use kv_core::node::Node;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::api::{self, App};
 use crate::cli::End;
@@ -63,7 +63,8 @@ async fn serve(config: NodeConfig, with_parent: bool) -> Result<(), End> {
         segment_bytes: SEGMENT_BYTES,
     };
     let node = Node::open(boot, clock.now(), &mut disk).map_err(|error| {
-        End::failed(format!("the data folder {}: {error}", place.data.display()))
+        // Segments are files named by their number.
+        End::failed(format!("the data folder {} cannot be used: {error}", place.data.display()))
     })?;
     let threads = |error| End::failed(format!("the process cannot start its threads: {error}"));
     let (handle, mut ended) = driver::start(node, disk, clock).map_err(threads)?;
@@ -142,7 +143,7 @@ impl Place {
             (None, None) => return Err(End::misuse("give at least one --listen HOST:PORT")),
         };
         if config.advertise.is_none() && listening.iter().any(Address::is_any) {
-            warn!(
+            info!(
                 "other nodes are told to dial {advertise}; if any is on another machine, give --advertise HOST:PORT"
             );
         }

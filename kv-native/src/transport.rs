@@ -40,6 +40,8 @@ const LANE: usize = 16_384;
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// After what silence a connection counts as dead. A frame must arrive whole within it.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Two nodes go by one name.
+const SAME_NAME: &str = "another node has this name already; give each node a --name of its own";
 /// How long the other side may take to say hello.
 const HELLO_WAIT: Duration = Duration::from_secs(5);
 
@@ -69,7 +71,8 @@ enum Frame {
     /// Only proof of life.
     Ping,
     Text,
-    Close,
+    /// With the reason, if one is given.
+    Close(String),
 }
 
 /// Why a connection is of no use.
@@ -77,6 +80,8 @@ enum Frame {
 enum Fault {
     /// The peer closed it, the network broke, or it fell silent.
     Gone(String),
+    /// The peer closed it for a reason.
+    Refused(String),
     /// The peer is this node.
     Myself,
     /// The peer does not keep to the protocol.
@@ -110,21 +115,27 @@ impl Transport {
         let hello = Bytes::from(codec::encode_frame(&own));
         sink.send(Out::Binary(hello)).await.map_err(Fault::Gone)?;
         let first = timeout(HELLO_WAIT, next_binary(stream));
-        let frame = first.await.map_err(|_| Fault::Nonsense("it said no hello".into()))??;
+        let frame = first.await.map_err(|_| Fault::Gone("it said no hello".into()))??;
         let peer: Hello = codec::decode_frame(&frame).map_err(|error| nonsense("hello", error))?;
         if (peer.node, peer.incarnation) == (own.node, own.incarnation) {
             return Err(Fault::Myself);
         }
         if peer.node == own.node {
-            let words = "it has the name of this node; give each node a --name of its own";
-            return Err(Fault::Nonsense(words.into()));
+            // Said before the connection closes, so that both logs tell.
+            let _ = sink.send(Out::Close(SAME_NAME)).await;
+            return Err(Fault::Nonsense(SAME_NAME.into()));
         }
         debug!(who, peer = peer.name, "the other end has said hello");
         Ok(peer)
     }
 
     /// Offers a connection to the driver and, if it becomes the link, returns what runs it.
-    async fn offer(&self, peer: Hello, dialled_by_peer: bool) -> Option<Running> {
+    async fn offer(
+        &self,
+        peer: &Hello,
+        dialled_by_peer: bool,
+        sink: &mut (impl Sink<Out, Error = String> + Unpin),
+    ) -> Option<Running> {
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
         let (urgent, urgent_out) = mpsc::channel(LANE);
         let (bulk, bulk_out) = mpsc::channel(LANE);
@@ -141,12 +152,21 @@ impl Transport {
             _open: open,
         };
         self.handle.arrived(true, Arrival::Connected { connection, verdict }).await;
-        if said.await != Ok(Verdict::Kept) {
-            return None;
+        match said.await {
+            Ok(Verdict::Kept) => {
+                self.counters.links.fetch_add(1, Ordering::Relaxed);
+                let lanes = Lanes { urgent: urgent_out, bulk: bulk_out, bulk_bytes };
+                Some(Running { id, peer: peer.clone(), lanes, closed })
+            }
+            Ok(Verdict::NameTaken) => {
+                let fault = Fault::Nonsense(SAME_NAME.into());
+                self.report(&peer.address, &fault);
+                // If the other end has gone meanwhile, it needs no reason.
+                let _ = sink.send(Out::Close(SAME_NAME)).await;
+                None
+            }
+            Ok(Verdict::Duplicate) | Err(_) => None,
         }
-        self.counters.links.fetch_add(1, Ordering::Relaxed);
-        let lanes = Lanes { urgent: urgent_out, bulk: bulk_out, bulk_bytes };
-        Some(Running { id, peer, lanes, closed })
     }
 
     /// Runs a link until either side ends it.
@@ -199,6 +219,7 @@ impl Transport {
     fn report(&self, who: &str, fault: &Fault) {
         match fault {
             Fault::Gone(_) | Fault::Myself => debug!(who, "connection ended: {fault}"),
+            Fault::Refused(_) => warn!(who, "connection closed: {fault}"),
             Fault::Nonsense(_) => {
                 self.counters.nonsense.fetch_add(1, Ordering::Relaxed);
                 warn!(who, "connection closed: {fault}");
@@ -226,6 +247,7 @@ struct Lanes {
 enum Out {
     Binary(Bytes),
     Ping,
+    Close(&'static str),
 }
 
 /// Sends what waits, urgent frames first, and flushes when nothing waits.
@@ -270,7 +292,12 @@ async fn next_binary(
             Some(Ok(Frame::Text)) => {
                 return Err(Fault::Nonsense("it sent text; is it a kv node?".into()));
             }
-            Some(Ok(Frame::Close)) | None => return Err(Fault::Gone("the peer closed it".into())),
+            Some(Ok(Frame::Close(reason))) if !reason.is_empty() => {
+                return Err(Fault::Refused(reason));
+            }
+            Some(Ok(Frame::Close(_))) | None => {
+                return Err(Fault::Gone("the peer closed it".into()));
+            }
             Some(Err(fault)) => return Err(fault),
         }
     }
@@ -298,6 +325,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone(words) => f.write_str(words),
+            Self::Refused(words) => write!(f, "the other end says: {words}"),
             Self::Myself => f.write_str("this node has dialled itself"),
             Self::Nonsense(words) => write!(
                 f,

@@ -42,7 +42,7 @@ fn keyspaces_keys_and_values_have_bounds() {
         node.get(&path).is(400).unwrap();
     }
     node.put(&format!("/items/{}", &long[1..]), b"{\"value\":1}").is(200).unwrap();
-    node.put("/v1/eventual/keys/", b"v").is(405).unwrap();
+    node.put("/v1/eventual/keys/", b"v").is(400).unwrap();
     node.get("/v1/eventual/keys/").is(400).unwrap();
 
     // The client has sent all of it and still gets the answer.
@@ -101,6 +101,25 @@ fn a_start_that_cannot_work_says_what_to_do() {
     fails(&mut at("n2", &["--join", "a:1", "--cluster", "n2@a:1"]), 2, &["cannot be used with"]);
     fails(&mut at("n2", &["--log", "=="]), 2, &["error, warn, info, debug or trace"]);
     fails(&mut at("-n2", &[]), 2, &[]);
+}
+
+#[test]
+fn a_second_node_of_a_name_is_kept_out_and_told_why() {
+    let mut cluster = Cluster::listed(&[0, 1]);
+    put(&cluster.nodes[0], "foo");
+    let other_folder = cluster.folder.path().join("other");
+    fs::create_dir(&other_folder).unwrap();
+    let through = cluster.nodes[1].address.clone();
+    let mut second = NodeProcess::new(&other_folder, "n1", &["--join", &through]);
+    second.start();
+    eventually("it is told why", || {
+        let log = second.log();
+        if log.contains("give each node a --name of its own") { Ok(()) } else { Err(log) }
+    });
+    second.get("/health").is(503).unwrap();
+    cluster.linked(1, &[0]);
+    serves(&cluster.nodes[1], "foo");
+    cluster.settled(2);
 }
 
 /// The content of all files of a data folder but the lock.

@@ -6,13 +6,13 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures_util::stream;
+use kv_core::error::RequestError;
 use kv_core::id::NodeId;
 use kv_core::request::{Basis, QuorumOptions, ReadValue, Receipt, Reply, Request};
 use kv_core::time::Micros;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::answer::{Failure, Style};
 use super::items::SIBLINGS;
 use super::{App, Operation, Surface, body, query};
-use crate::driver::{Facts, Pending};
+use crate::driver::Facts;
 
 /// The causal context: from a read or write, for the next write.
 const CONTEXT: HeaderName = HeaderName::from_static("kv-context");
@@ -33,12 +33,10 @@ const RECEIPT: HeaderName = HeaderName::from_static("kv-receipt");
 const KEYSPACES: [&str; 1] = ["eventual"];
 /// Headers that only other keyspaces understand.
 const ELSEWHERE: [&str; 4] = ["if-match", "if-none-match", "kv-session", "kv-seq"];
-/// How many keys of a listing are on their way to a client at once.
-const KEYS_AHEAD: u32 = 1_000;
 
 /// Adds these paths.
 pub(crate) fn surface(surface: Surface) -> Surface {
-    let surface = surface
+    surface
         .on(
             operation(
                 Method::GET,
@@ -47,35 +45,13 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             get,
         )
         .on(operation(Method::PUT, "Stores a value under a key"), put)
-        .on(operation(Method::DELETE, "Deletes a key"), delete);
-    surface
-        .on(
-            Operation {
-                method: Method::GET,
-                path: "/v1/{keyspace}/keys",
-                summary: "The keys that this very node holds, percent-encoded, one a line, in no particular order",
-                query: &[("local", "must be true"), ("prefix", "only keys that begin so")],
-                headers: &[],
-                body: super::Body::None,
-                answers: &[(200, "text/plain"), (400, "An option is missing or has no meaning"), (404, "No such keyspace")],
-            },
-            list,
-        )
-        .on(
-            Operation {
-                method: Method::GET,
-                path: "/v1/{keyspace}/keys/",
-                summary: "Refused: a key has at least one byte",
-                query: &[],
-                headers: &[],
-                body: super::Body::None,
-                answers: &[(400, "There is no empty key")],
-            },
-            async || {
-                let words = "a key has 1 to 1024 bytes; GET /v1/eventual/keys?local=true lists keys";
-                Failure::new(Style::Error, StatusCode::BAD_REQUEST, words)
-            },
-        )
+        .on(operation(Method::DELETE, "Deletes a key"), delete)
+}
+
+/// Answers for a key of no bytes, whatever the method.
+pub(crate) async fn empty_key() -> Failure {
+    let words = "a key has 1 to 1024 bytes, and this one has none; GET /v1/eventual/keys?local=true lists keys";
+    Failure::new(Style::Error, StatusCode::BAD_REQUEST, words)
 }
 
 fn operation(method: Method, summary: &'static str) -> Operation {
@@ -242,53 +218,6 @@ fn add_receipt(
     }
 }
 
-async fn list(
-    State(app): State<App>,
-    Path(keyspace): Path<String>,
-    uri: Uri,
-) -> Result<Response, Failure> {
-    check_keyspace(&keyspace)?;
-    let (mut local, mut prefix) = (false, Bytes::new());
-    for (name, value) in query::pairs(&uri) {
-        match (name.as_str(), value.as_slice()) {
-            ("local", b"true" | b"1") => local = true,
-            ("local", _) => {}
-            ("prefix", _) => prefix = value.into(),
-            _ => return Err(no_meaning(&name, "local=true and prefix")),
-        }
-    }
-    if !local {
-        let words = "say local=true: only the keys that this very node holds can be listed";
-        return Err(Failure::new(Style::Error, StatusCode::BAD_REQUEST, words));
-    }
-    let request = Request::ListLocal { prefix, credit: KEYS_AHEAD };
-    let mut pending = app.handle.begin(request).map_err(failure)?;
-    // The first part is awaited, so that a refusal gets its status.
-    let first = next_keys(&mut pending).await.map_err(failure)?;
-    let rest = stream::unfold((first, pending), async |(keys, mut pending)| {
-        let keys = keys?;
-        let lines: String = keys.iter().map(|key| query::encoded(key) + "\n").collect();
-        pending.credit(u32::try_from(keys.len()).unwrap_or(u32::MAX));
-        // An error this late breaks the connection off, so that a part is not taken for all.
-        match next_keys(&mut pending).await {
-            Ok(next) => Some((Ok(lines), (next, pending))),
-            Err(error) => Some((Err(error), (None, pending))),
-        }
-    });
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, text)], Body::from_stream(rest)).into_response())
-}
-
-async fn next_keys(
-    pending: &mut Pending,
-) -> Result<Option<Vec<Bytes>>, kv_core::error::RequestError> {
-    match pending.next().await {
-        Some((Ok(Reply::Keys(keys)), _)) => Ok(Some(keys)),
-        Some((Err(error), _)) => Err(error),
-        Some((Ok(_), _)) | None => Ok(None),
-    }
-}
-
 /// The key of a path, whose keyspace is checked.
 fn key_of(uri: &Uri) -> Result<Bytes, Failure> {
     let keyspace = uri.path().split('/').nth(2).unwrap_or_default();
@@ -296,7 +225,8 @@ fn key_of(uri: &Uri) -> Result<Bytes, Failure> {
     Ok(query::rest_of_path(uri, &format!("/v1/{keyspace}/keys/")).into())
 }
 
-fn check_keyspace(keyspace: &str) -> Result<(), Failure> {
+/// That there is a keyspace of this name.
+pub(super) fn check_keyspace(keyspace: &str) -> Result<(), Failure> {
     if KEYSPACES.contains(&keyspace) {
         return Ok(());
     }
@@ -330,7 +260,8 @@ fn options_of(uri: &Uri, quorum: &str) -> Result<(QuorumOptions, bool), Failure>
     Ok((options, receipt))
 }
 
-fn no_meaning(name: &str, known: &str) -> Failure {
+/// That an option is not one of those that are known.
+pub(super) fn no_meaning(name: &str, known: &str) -> Failure {
     let words = format!(
         "the option {name:?} has no meaning for this request; nothing was changed, there are {known}"
     );
@@ -365,6 +296,6 @@ fn dot_text(dot: Dot) -> String {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
-fn failure(error: kv_core::error::RequestError) -> Failure {
+fn failure(error: RequestError) -> Failure {
     Failure::of(Style::Error, &error)
 }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{self, Sender, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{oneshot, watch};
 
 use super::links::Links;
-use super::{Answer, Arrival, ClientRequest, Control, Queues};
+use super::queues::{Answer, Arrival, ClientRequest, Control, Queues};
 
 /// How many things wait in a bounded queue before the sender must wait or hears Busy.
 const QUEUE: usize = 1024;

@@ -47,8 +47,10 @@ pub(crate) struct Connection {
 pub(crate) enum Verdict {
     /// It is the link now.
     Kept,
-    /// Another one is; this one ends.
+    /// Another one to the same process is; this one ends.
     Duplicate,
+    /// There is a link to another node of the same name; this one ends.
+    NameTaken,
 }
 
 /// All links of the node.
@@ -60,6 +62,9 @@ impl Links {
     pub(crate) fn admit(&mut self, new: Connection, own: NodeId) -> (Verdict, Vec<Input>) {
         let mut inputs = Vec::new();
         if let Some(old) = self.0.get(&new.peer.node) {
+            if new.peer.incarnation != old.peer.incarnation {
+                return (Verdict::NameTaken, inputs);
+            }
             if !replaces(&new, old, own) {
                 debug!(peer = new.peer.name, "a second connection was closed");
                 return (Verdict::Duplicate, inputs);
@@ -149,13 +154,12 @@ impl Connection {
     }
 }
 
-/// Whether a new connection takes the place of the old one to the same node.
+/// Whether a new connection takes the place of the old one to the same data folder.
 ///
 /// If the other end has started again, the old one is dead. If the same side dialled both, it has given
 /// the old one up. Else both dialled at once, and both keep what the smaller id dialled.
 fn replaces(new: &Connection, old: &Connection, own: NodeId) -> bool {
-    let started_again =
-        (new.peer.incarnation, new.peer.boot) != (old.peer.incarnation, old.peer.boot);
+    let started_again = new.peer.boot != old.peer.boot;
     let peer_is_smaller = new.peer.node < own;
     started_again
         || new.dialled_by_peer == old.dialled_by_peer
@@ -221,6 +225,17 @@ mod tests {
         assert_eq!(ups, [false, true]);
         assert!(links.remove(1).is_none());
         assert!(links.remove(2).is_some());
+    }
+
+    #[test]
+    fn a_second_node_of_a_name_does_not_disturb_the_first() {
+        let mut links = Links::default();
+        links.admit(connection(1, 9, 1, false), NodeId(1));
+        let mut intruder = connection(2, 9, 5, true);
+        intruder.peer.incarnation = Incarnation(77);
+        let (verdict, inputs) = links.admit(intruder, NodeId(1));
+        assert_eq!((verdict, inputs), (Verdict::NameTaken, Vec::new()));
+        assert!(links.is_current(1));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::future::ready;
 use std::net::SocketAddr;
 
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -36,7 +36,7 @@ impl Transport {
         match self.greet(&who, &mut sink, &mut stream).await {
             Err(fault) => self.report(&who, &fault),
             Ok(peer) => {
-                if let Some(running) = self.offer(peer, true).await {
+                if let Some(running) = self.offer(&peer, true, &mut sink).await {
                     self.run(running, sink, stream).await;
                 }
             }
@@ -48,6 +48,9 @@ fn message(out: Out) -> Message {
     match out {
         Out::Binary(bytes) => Message::Binary(bytes),
         Out::Ping => Message::Ping(Bytes::new()),
+        Out::Close(reason) => {
+            Message::Close(Some(CloseFrame { code: close_code::POLICY, reason: reason.into() }))
+        }
     }
 }
 
@@ -56,7 +59,9 @@ fn frame(message: Message) -> Frame {
         Message::Binary(bytes) => Frame::Binary(bytes),
         Message::Ping(_) | Message::Pong(_) => Frame::Ping,
         Message::Text(_) => Frame::Text,
-        Message::Close(_) => Frame::Close,
+        Message::Close(frame) => {
+            Frame::Close(frame.map(|frame| frame.reason.to_string()).unwrap_or_default())
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tracing::{debug, info, warn};
 
@@ -32,6 +33,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How long a link must have lasted before it is dialled again without a longer pause.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Why dialling an address gave no link. Nothing was changed.
 #[derive(Debug)]
@@ -76,13 +80,18 @@ impl Transport {
         let peer = match self.greet(address, &mut sink, &mut stream).await {
             Ok(peer) => peer,
             Err(Fault::Myself) => return Err(DialError::Myself),
-            Err(fault) => return Err(DialError::Refused(format!("{address}: {fault}"))),
+            Err(fault @ Fault::Gone(_)) => {
+                return Err(DialError::Unreachable(format!("{address} hung up: {fault}")));
+            }
+            Err(fault @ (Fault::Nonsense(_) | Fault::Refused(_))) => {
+                return Err(DialError::Refused(format!("{address}: {fault}")));
+            }
         };
         if expected.is_some_and(|expected| expected != peer.node) {
             let words = format!("{address} is node {:?} now, not the one it was", peer.name);
             return Err(DialError::Refused(words));
         }
-        if let Some(running) = self.offer(peer.clone(), false).await {
+        if let Some(running) = self.offer(&peer, false, &mut sink).await {
             let transport = self.clone();
             tokio::spawn(async move { transport.run(running, sink, stream).await });
         }
@@ -115,7 +124,7 @@ pub(crate) async fn keep_dialling(transport: Transport, seeds: Vec<String>) {
     loop {
         let now = Instant::now();
         let wanted = wanted(&facts.borrow_and_update(), &seeds, &places);
-        places.retain(|address, place| wanted.contains_key(address) || place.busy || place.is_seed);
+        places.retain(|address, place| wanted.contains_key(address) || place.is_remembered(now));
         for (address, expected) in wanted {
             let place = places
                 .entry(address.clone())
@@ -185,24 +194,44 @@ struct Place {
     pause: Duration,
     /// Who answered last.
     node: Option<NodeId>,
+    /// When.
+    linked: Option<Instant>,
 }
 
 impl Place {
     fn new(is_seed: bool) -> Self {
         // Nodes that start together do not dial each other at the very same moment.
         let next = Instant::now() + with_jitter(FIRST_PAUSE);
-        Self { is_seed, busy: false, hopeless: false, next, pause: PAUSE_MIN, node: None }
+        Self {
+            is_seed,
+            busy: false,
+            hopeless: false,
+            next,
+            pause: PAUSE_MIN,
+            node: None,
+            linked: None,
+        }
+    }
+
+    /// Whether what is known of it still matters while no one wants to dial it.
+    fn is_remembered(&self, now: Instant) -> bool {
+        self.busy || self.is_seed || self.linked.is_some_and(|linked| now - linked <= SETTLED)
     }
 
     fn dialled(&mut self, result: Result<Hello, DialError>) {
         self.busy = false;
         let first = self.pause == PAUSE_MIN;
-        self.next = Instant::now() + with_jitter(self.pause);
+        let now = Instant::now();
+        self.next = now + with_jitter(self.pause);
         self.pause = (self.pause * 2).min(PAUSE_MAX);
         match result {
             Ok(hello) => {
                 self.node = Some(hello.node);
-                self.pause = PAUSE_MIN;
+                // A link that breaks at once again is no success.
+                if self.linked.is_none_or(|before| now - before > SETTLED) {
+                    self.pause = PAUSE_MIN;
+                }
+                self.linked = Some(now);
             }
             Err(DialError::Myself) => self.hopeless = true,
             Err(DialError::Unreachable(words)) if first => info!("{words}; trying on"),
@@ -223,6 +252,9 @@ fn message(out: Out) -> Message {
     match out {
         Out::Binary(bytes) => Message::Binary(bytes),
         Out::Ping => Message::Ping(Bytes::new()),
+        Out::Close(reason) => {
+            Message::Close(Some(CloseFrame { code: CloseCode::Policy, reason: reason.into() }))
+        }
     }
 }
 
@@ -230,7 +262,9 @@ fn frame(message: Message) -> Frame {
     match message {
         Message::Binary(bytes) => Frame::Binary(bytes),
         Message::Text(_) => Frame::Text,
-        Message::Close(_) => Frame::Close,
+        Message::Close(frame) => {
+            Frame::Close(frame.map(|frame| frame.reason.to_string()).unwrap_or_default())
+        }
         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Frame::Ping,
     }
 }
