@@ -33,7 +33,7 @@ export function freshConfig(nodes = 5, seed = randomSeed()): RunConfig {
     network: { latency_min_us: 120_000, latency_max_us: 320_000, loss_per_mille: 0 },
     sync_us: 8_000,
     settings: [],
-    workload: { per_second: 2, keys: 12, writes_per_mille: 500 },
+    workload: { per_second: 3, keys: 12, writes_per_mille: 550 },
   };
 }
 

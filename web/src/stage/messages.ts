@@ -133,9 +133,11 @@ export class Messages {
 
   private trail(way: Chord, share: number): void {
     const { pen } = this;
-    const pieces = 5;
-    const length = Math.min(share, 0.17);
-    pen.lineWidth = 2.25;
+    const pieces = 8;
+    const length = Math.min(share, 0.2);
+    pen.lineWidth = 2.5;
+    // Round ends would overlap and show as beads.
+    pen.lineCap = 'butt';
     for (let i = 0; i < pieces; i += 1) {
       const [a, b] = [along(way, share - (length * (i + 1)) / pieces), along(way, share - (length * i) / pieces)];
       pen.globalAlpha = 0.42 * (1 - i / pieces) ** 1.6;
@@ -144,6 +146,7 @@ export class Messages {
       pen.lineTo(b.x, b.y);
       pen.stroke();
     }
+    pen.lineCap = 'round';
   }
 
   private shape(at: Point, { colour, shape, hollow, small }: Pick<Mark, 'colour' | 'shape' | 'hollow' | 'small'>): void {

@@ -104,8 +104,12 @@ export class Nodes {
     press(parts.info, () => this.handlers.onInspect(node));
     const hover = () => this.handlers.onHover({ node, up: !['down', 'halted'].includes(parts.group.dataset['state'] ?? '') });
     const leave = () => this.handlers.onHover(null);
-    for (const [event, act] of [['pointerenter', hover], ['pointerleave', leave], ['focusin', hover], ['focusout', leave]] as const) {
-      parts.group.addEventListener(event, act);
+    parts.group.addEventListener('pointerenter', hover);
+    parts.group.addEventListener('pointerleave', leave);
+    // Not on the group: an SVG element that listens for the focus becomes a stop for the tab key.
+    for (const button of [parts.body, parts.info]) {
+      button.addEventListener('focus', hover);
+      button.addEventListener('blur', leave);
     }
   }
 }
@@ -124,7 +128,9 @@ function build(node: number): Parts {
   write(name, nodeName(node));
   const note = text('note');
   const [reach, halo, disc, inner] = ['reach', 'halo', 'disc', 'inner'].map((part) => make('circle', { class: part })) as [SVGCircleElement, SVGCircleElement, SVGCircleElement, SVGCircleElement];
-  const body = make('g', { class: 'body', role: 'button', tabindex: 0 }, reach, halo, disc, inner, name, note);
+  const body = make('g', { class: 'body', role: 'button', tabindex: 0 }, reach, halo, disc, inner, name,
+    // Read aloud, the name and the note are two words.
+    document.createTextNode(' '), note);
   const letter = text('letter');
   write(letter, 'i');
   const info = make('g', { class: 'info', role: 'button', tabindex: 0, 'aria-label': `Inspect ${nodeName(node)}` },

@@ -12,7 +12,7 @@ it('names the first arrival or deadline, but nothing lost, dead or past', () => 
   frame.messages.from.set([0, 2]);
   frame.messages.to.set([1, 0]);
   frame.messages.flags.set([MessageFlag.lost, 0]);
-  expect(nextDue(frame, 50)).toEqual({ at: 400, what: 'hand off from n3 reaches n1' });
+  expect(nextDue(frame, 50)).toEqual({ at: 400, what: 'n1 gets hand off from n3' });
   expect(dueWords(nextDue(frame, 450), 450)).toBe('next: n1’s timer in 450 µs');
   expect(dueWords(nextDue(frame, 1_000), 1_000)).toBe('nothing is due');
 });

@@ -23,7 +23,7 @@ export function nextDue(frame: Frame, view: number): Due | null {
     if ((messages.flags[i]! & MessageFlag.lost) !== 0) continue;
     offer(messages.arrives[i]!, () => {
       const kind = (frame.kinds[messages.kind[i]!] ?? 'a message').replaceAll('_', ' ');
-      return `${kind} from ${nodeName(messages.from[i]!)} reaches ${nodeName(messages.to[i]!)}`;
+      return `${nodeName(messages.to[i]!)} gets ${kind} from ${nodeName(messages.from[i]!)}`;
     });
   }
   for (let i = 0; i < nodes.count; i += 1) {

@@ -1,0 +1,111 @@
+/** For everyone: keyboard alone, both themes, a phone, less motion, and no serious finding of axe. */
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { expect, test } from './playground.js';
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+async function seriousFindings(page) {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run();
+    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+    return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);
+  });
+}
+
+test('a node is crashed and restarted by keyboard alone', async ({ playground }) => {
+  const { keyboard } = playground.page;
+  await keyboard.press('3');
+  await expect(playground.disc('n3')).toBeFocused();
+  await keyboard.press('Enter');
+  await expect(playground.node('n3')).toHaveAttribute('data-state', 'down');
+  await keyboard.press('Space');
+  await expect(playground.node('n3')).toHaveAttribute('data-state', /up|suspected/);
+  // The rest of the stage follows in the order of the tab key: the inspector's button, then the next node.
+  await keyboard.press('Tab');
+  await keyboard.press('Tab');
+  await expect(playground.disc('n4')).toBeFocused();
+});
+
+test('shortcuts play, pause, step, change the speed and help', async ({ playground }) => {
+  const { page } = playground;
+  await page.keyboard.press('Space');
+  await expect(page.getByRole('button', { name: 'Play' })).toBeVisible();
+  await page.keyboard.press('+');
+  await expect(page.locator('.speed output')).toHaveText('2×');
+  const clock = page.getByLabel('Simulated time');
+  const before = await clock.textContent();
+  await page.keyboard.press('.');
+  await page.keyboard.press('.');
+  await expect(clock).not.toHaveText(before);
+  await page.keyboard.press('?');
+  await expect(page.getByRole('dialog')).toContainText('What this is');
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toBeHidden();
+});
+
+test('a link is cut by keyboard', async ({ playground }) => {
+  await playground.link('n1', 'n3').focus();
+  await playground.page.keyboard.press('Shift+Enter');
+  await expect(playground.link('n1', 'n3')).toHaveAttribute('data-cut', '0>2');
+  await playground.page.keyboard.press('Enter');
+  await expect(playground.link('n1', 'n3')).toHaveAttribute('data-cut', 'none');
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  test.describe(`${colorScheme} theme`, () => {
+    test.use({ colorScheme });
+
+    test('has no serious finding of axe', async ({ playground }) => {
+      await playground.disc('n3').click();
+      await playground.ask('n1', 'Put', 'k', 'v');
+      expect(await seriousFindings(playground.page)).toEqual([]);
+    });
+
+    test('can be switched, and stays so', async ({ playground }) => {
+      const ground = () => playground.page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      const before = await ground();
+      await playground.page.getByRole('button', { name: 'Switch between light and dark' }).click();
+      const after = await ground();
+      expect(after).not.toBe(before);
+      await playground.page.reload();
+      expect(await ground()).toBe(after);
+    });
+  });
+}
+
+for (const width of [360, 390, 768, 1440]) {
+  test(`nothing is wider than a screen of ${width} pixels`, async ({ playground }) => {
+    await playground.page.setViewportSize({ width, height: 780 });
+    await expect(playground.node('n1')).toBeVisible();
+    const overflow = () => playground.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    expect(await overflow()).toBe(0);
+    for (const tab of await playground.page.locator('.tabs button:visible').all()) {
+      await tab.click();
+      expect(await overflow()).toBe(0);
+    }
+  });
+}
+
+test.describe('on a phone', () => {
+  test.use({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+
+  test('a node is killed by touch and inspected in a tab', async ({ playground }) => {
+    await playground.disc('n4').tap();
+    await expect(playground.node('n4')).toHaveAttribute('data-state', 'down');
+    await playground.node('n2').locator('.info').tap();
+    await expect(playground.panel('Inspector')).toContainText('Durable to');
+    expect(await seriousFindings(playground.page)).toEqual([]);
+  });
+});
+
+test.describe('with less motion', () => {
+  test.use({ contextOptions: { reducedMotion: 'reduce' } });
+
+  test('messages show as still chords and everything else works', async ({ playground }) => {
+    await playground.disc('n5').click();
+    await expect(playground.node('n5')).toHaveAttribute('data-state', 'down');
+    await expect(await playground.ask('n1', 'Put', 'k', 'v')).toContainText('written');
+  });
+});

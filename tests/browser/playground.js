@@ -1,0 +1,100 @@
+/**
+ * The playground as a test sees it: opened, watched for errors, with names for what one touches.
+ *
+ * Every test fails if the page logs an error or throws one, whatever else it checks.
+ */
+import { test as base, expect } from '@playwright/test';
+import { servePage } from './browser.js';
+
+/** One page with the playground in it. */
+export class Playground {
+  constructor(page) {
+    this.page = page;
+    this.errors = [];
+    page.on('console', (message) => message.type() === 'error' && this.errors.push(message.text()));
+    page.on('pageerror', (error) => this.errors.push(error.message));
+  }
+
+  /** Opens an address and waits for the first frame. */
+  async open(address) {
+    await this.page.goto(address);
+    await expect(this.node('n1')).toHaveAttribute('data-state', /up|down|suspected/);
+    return this;
+  }
+
+  /** A node's group on the stage. */
+  node(name) {
+    return this.page.locator(`.node[data-node="${Number(name.slice(1)) - 1}"]`);
+  }
+
+  /** A node's disc. */
+  disc(name) {
+    return this.node(name).locator('.body');
+  }
+
+  /** A link's group on the stage. */
+  link(a, b) {
+    return this.page.locator(`[data-link="${Number(a.slice(1)) - 1}-${Number(b.slice(1)) - 1}"]`);
+  }
+
+  /** Clicks in the middle of a link; a level one has no height, so Playwright itself would not see it. */
+  async clickLink(a, b) {
+    const { x, y, width, height } = await this.link(a, b).locator('.hit').boundingBox();
+    await this.page.mouse.click(x + width / 2, y + height / 2);
+  }
+
+  panel(name) {
+    return this.page.getByRole('region', { name, exact: true });
+  }
+
+  /** The latest request of the reader, as the client panel shows it. */
+  latest() {
+    return this.page.getByRole('list', { name: 'Your requests' }).getByRole('listitem').first();
+  }
+
+  /** Asks a node for something and waits for what comes of it. */
+  async ask(node, button, key, value) {
+    const clients = this.panel('Clients');
+    await clients.getByRole('combobox', { name: 'Node' }).selectOption({ index: Number(node.slice(1)) - 1 });
+    await clients.getByRole('textbox', { name: 'Key' }).fill(key);
+    if (value !== undefined) await clients.getByRole('textbox', { name: 'Value' }).fill(value);
+    await clients.getByRole('button', { name: button, exact: true }).click();
+    await expect(this.latest()).toContainText(`${node} ${button.toLowerCase()} ${key}`);
+    await expect(this.latest()).not.toHaveAttribute('data-outcome', 'open');
+    return this.latest();
+  }
+
+  /** Pauses and returns the address of a link to this moment, with the hash it promises. */
+  async share() {
+    const pause = this.page.getByRole('button', { name: 'Pause' });
+    if (await pause.isVisible()) await pause.click();
+    await this.page.getByRole('button', { name: 'Share' }).click();
+    const toast = this.page.locator('.toast');
+    await expect(toast).toContainText('must end at hash');
+    const hash = (await toast.textContent()).match(/[0-9a-f]{16}/)[0];
+    return { address: await this.page.evaluate(() => navigator.clipboard.readText()), hash };
+  }
+}
+
+export const test = base.extend({
+  server: [async ({}, use) => {
+    const server = await servePage();
+    await use(server);
+    server.close();
+  }, { scope: 'worker' }],
+  /** Wraps further pages of the same test, and checks them too. */
+  watch: async ({}, use) => {
+    const watched = [];
+    await use((page) => {
+      const playground = new Playground(page);
+      watched.push(playground);
+      return playground;
+    });
+    for (const { errors } of watched) expect(errors, 'errors in the console').toEqual([]);
+  },
+  playground: async ({ page, server, watch }, use) => {
+    await use(await watch(page).open(server.url));
+  },
+});
+
+export { expect };
