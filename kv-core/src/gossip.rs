@@ -267,7 +267,8 @@ impl Gossip {
         }
     }
 
-    fn tell_settings(&self, node: NodeId, answer: bool, out: &mut Outbox) {
+    /// Tells one node the settings, and asks for those that it knows if there is to be an answer.
+    pub fn tell_settings(&self, node: NodeId, answer: bool, out: &mut Outbox) {
         let document = self.document.clone();
         out.send(node, None, self.document_at, Message::SettingsAre { document, answer });
     }

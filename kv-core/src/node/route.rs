@@ -29,6 +29,11 @@ impl Node {
                 if let Some(adoption) = adoption {
                     self.adopt(now, adoption, disk);
                 }
+                let layout = self.cluster.membership();
+                if layout.is_some_and(|layout| layout.is_member(from, incarnation)) {
+                    // Right behind the layout, lest it serves under settings of its own.
+                    self.gossip.tell_settings(from, false, &mut self.out);
+                }
             }
             Message::JoinRefused { later, reason } => {
                 self.cluster.on_join_refused(from, cluster, later, reason, &mut self.out);

@@ -3,6 +3,7 @@
 //! Each test plays the network by hand ([`net`]): it decides which messages are held back and when a
 //! node loses power or its disk.
 
+mod chaos;
 #[path = "../storage/disk.rs"]
 #[expect(dead_code, reason = "torn and broken disks are for the tests of the store")]
 mod disk;

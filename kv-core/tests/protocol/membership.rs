@@ -150,6 +150,19 @@ fn a_report_of_an_earlier_cluster_does_not_count_in_the_next() {
 }
 
 #[test]
+fn a_newcomer_serves_under_the_settings_of_its_cluster_from_the_start() {
+    let mut net = Net::cluster(1);
+    let changes = vec![(Setting::ReadQuorum, 1), (Setting::WriteQuorum, 3)];
+    assert_eq!(net.ask(0, Request::Set { changes }), Ok(Reply::Done));
+    let n2 = net.add(Founding::Join);
+    net.link(0, n2);
+    while net.layout(n2).is_none() {
+        net.run(1);
+    }
+    assert_eq!(net.node(n2).settings(), net.node(0).settings());
+}
+
+#[test]
 fn a_newcomer_says_nothing_before_its_identity_is_on_disk() {
     let mut net = Net::cluster(1);
     net.stuck_disks = true;
