@@ -6,7 +6,7 @@ use super::Node;
 use crate::disk::Disk;
 use crate::event::DropReason;
 use crate::gossip::Digest;
-use crate::id::{Epoch, LogPosition, NodeId};
+use crate::id::{ClusterId, Epoch, LogPosition, NodeId};
 use crate::message::{ClusterCommand, Envelope, Heartbeat, Hello, Message};
 use crate::ring::layout::Layout;
 use crate::time::Now;
@@ -47,10 +47,22 @@ impl Node {
                 }
             }
             message => {
+                if let Message::Heartbeats { epoch, .. } = message {
+                    self.ask_for_layout(cluster, from, epoch);
+                }
                 if self.is_from_member(cluster, from, incarnation) {
                     self.on_member_message(now, from, message, disk);
                 }
             }
+        }
+    }
+
+    /// A member that was removed and taken in again may have missed the layout that says so: heartbeats
+    /// then reach it all the same, and it answers that it lags.
+    fn ask_for_layout(&mut self, cluster: Option<ClusterId>, from: NodeId, epoch: Epoch) {
+        let removed = self.cluster.layout().filter(|_| self.cluster.membership().is_none());
+        if removed.is_some_and(|layout| Some(layout.cluster) == cluster && layout.epoch < epoch) {
+            self.gossip.tell(from, self.epoch(), &self.settings, &mut self.out);
         }
     }
 

@@ -46,6 +46,20 @@ fn a_removed_member_comes_to_rest_and_answers_what_it_had_open() {
 }
 
 #[test]
+fn a_removed_member_that_is_taken_in_again_hears_of_it_although_the_layout_was_lost() {
+    let mut net = Net::cluster(3);
+    assert_eq!(net.ask(0, Request::RemoveMember { node: id(2) }), Ok(Reply::Done));
+    net.run(5_000);
+    net.hold = Box::new(|envelope| matches!(envelope.message, Message::Adopt(_)));
+    net.request(0, Request::AddPeer { peer: id(2) });
+    net.hold = Box::new(|_| false);
+    net.run(5_000);
+    let layout = net.layout(0).expect("it is a member");
+    assert_eq!((layout.members.len(), &layout.moving), (3, &None));
+    assert_eq!(net.layout(2), Some(layout));
+}
+
+#[test]
 fn a_removed_member_can_be_taken_in_by_another_cluster() {
     let mut net = Net::cluster(3);
     assert!(is_written(Some(&net.ask(2, put("k", "v")))));
