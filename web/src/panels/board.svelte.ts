@@ -285,11 +285,13 @@ export class Board {
 }
 
 /** What a press would do here, for the line beneath the stage. */
-export function hoverWords(hover: Hover | null): string {
-  if (hover === null) return 'Click a node to crash it, a line to cut it. Everything works from the keyboard too: press ? for help.';
+export function hoverWords(hover: Hover | null, frame: Frame | null): string {
+  if (hover === null || frame === null) return 'Click a node to crash it, a line to cut it. Press ? for the keyboard.';
   if (hover.kind === 'node') {
-    return `Click to ${hover.up ? 'crash' : 'restart'} ${nodeName(hover.node)}. The small i shows what is inside.`;
+    const name = nodeName(hover.node);
+    return `Click to ${nodesDown(frame).includes(hover.node) ? 'restart' : 'crash'} ${name}. The small i shows what is inside.`;
   }
-  const [a, b] = [nodeName(hover.from), nodeName(hover.to)];
-  return hover.cut ? `Click to mend ${a} – ${b}.` : `Click to cut ${a} – ${b}; with Shift only one direction.`;
+  const { from, to } = hover;
+  const link = `${nodeName(from)} – ${nodeName(to)}`;
+  return frame.isCut(from, to) || frame.isCut(to, from) ? `Click to mend ${link}.` : `Click to cut ${link}; with Shift only one direction.`;
 }

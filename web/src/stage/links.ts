@@ -14,7 +14,7 @@ export interface LinkHandlers {
   /** A link was pressed; `oneWay` if only messages from `from` to `to` are meant. */
   onLink(from: number, to: number, oneWay: boolean): void;
   /** The pointer or the focus is on a link, or has left it. */
-  onHover(hover: { from: number; to: number; cut: boolean } | null): void;
+  onHover(hover: { from: number; to: number } | null): void;
 }
 
 /** Half the gap of a cut, and half a bar, in pixels. */
@@ -130,7 +130,7 @@ export class Links {
       const [from, to] = event instanceof MouseEvent && this.nearer(event, b, a) ? [b, a] : [a, b];
       this.handlers.onLink(from, to, event.shiftKey);
     });
-    const hover = () => this.handlers.onHover({ from: a, to: b, cut: group.dataset['cut'] !== 'none' });
+    const hover = () => this.handlers.onHover({ from: a, to: b });
     const leave = () => this.handlers.onHover(null);
     for (const [event, act] of [['pointerenter', hover], ['pointerleave', leave], ['focus', hover], ['blur', leave]] as const) {
       group.addEventListener(event, act);

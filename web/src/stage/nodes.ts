@@ -16,7 +16,7 @@ export interface NodeHandlers {
   /** The inspector's button was pressed. */
   onInspect(node: number): void;
   /** The pointer or the focus is on a node, or has left it. */
-  onHover(hover: { node: number; up: boolean } | null): void;
+  onHover(hover: { node: number } | null): void;
 }
 
 /** What the reader has chosen. */
@@ -102,7 +102,7 @@ export class Nodes {
     this.root.append(parts.group);
     press(parts.body, () => this.handlers.onNode(node));
     press(parts.info, () => this.handlers.onInspect(node));
-    const hover = () => this.handlers.onHover({ node, up: !['down', 'halted'].includes(parts.group.dataset['state'] ?? '') });
+    const hover = () => this.handlers.onHover({ node });
     const leave = () => this.handlers.onHover(null);
     parts.group.addEventListener('pointerenter', hover);
     parts.group.addEventListener('pointerleave', leave);

@@ -12,8 +12,8 @@ import { Messages, type Palette } from './messages';
 import { Nodes, nodeState, type Chosen, type NodeHandlers } from './nodes';
 
 export type Hover =
-  | { kind: 'node'; node: number; up: boolean }
-  | { kind: 'link'; from: number; to: number; cut: boolean };
+  | { kind: 'node'; node: number }
+  | { kind: 'link'; from: number; to: number };
 
 export interface StageHandlers extends Pick<NodeHandlers, 'onNode' | 'onInspect'>, Pick<LinkHandlers, 'onLink'> {
   onHover(hover: Hover | null): void;
