@@ -2,8 +2,7 @@
 
 use std::io::IsTerminal;
 
-use kv_core::event::{Cause, Event, EventKind, Severity};
-use kv_core::id::NodeId;
+use kv_core::event::{Cause, Event, Severity};
 use tracing_subscriber::EnvFilter;
 
 use crate::driver::Facts;
@@ -23,47 +22,32 @@ pub(crate) fn init(filter: &str) -> Result<(), String> {
     set.map_err(|error| format!("logging cannot be set up: {error}"))
 }
 
-/// Writes the line of an event. Nodes in it are ids; their names stand beside as far as known.
+/// Writes the line of an event, calling nodes by their names as far as those are known.
 pub(crate) fn event(event: &Event, facts: &Facts) {
     // Most events are traces, and mostly no one looks at those: then nothing is formatted.
-    if event.kind.severity() == Severity::Trace && !tracing::enabled!(tracing::Level::TRACE) {
+    let severity = event.kind.severity();
+    if severity == Severity::Trace && !tracing::enabled!(tracing::Level::TRACE) {
         return;
     }
     let node = facts.hello.name.as_str();
-    let cause = cause(&event.cause);
-    let peer = peer(&event.kind).map(|peer| facts.name_of(peer));
-    let kind = &event.kind;
-    match kind.severity() {
-        Severity::Trace => tracing::trace!(node, peer, cause, "{kind}"),
-        Severity::Info => tracing::info!(node, peer, cause, "{kind}"),
-        Severity::Warning => tracing::warn!(node, peer, cause, "{kind}"),
-        Severity::Error => tracing::error!(node, peer, cause, "{kind}"),
+    let cause = cause(&event.cause, facts);
+    let words = event.kind.words(|node| facts.name_of(node));
+    match severity {
+        Severity::Trace => tracing::trace!(node, cause, "{words}"),
+        Severity::Info => tracing::info!(node, cause, "{words}"),
+        Severity::Warning => tracing::warn!(node, cause, "{words}"),
+        Severity::Error => tracing::error!(node, cause, "{words}"),
     }
 }
 
-fn cause(cause: &Cause) -> String {
+fn cause(cause: &Cause, facts: &Facts) -> String {
     match cause {
         Cause::Boot => "boot".into(),
         Cause::Timer => "timer".into(),
-        Cause::Message { from, id } => format!("message {from}:{}", id.0),
+        Cause::Message { from, id } => format!("message {}:{}", facts.name_of(*from), id.0),
         Cause::Request(id) => format!("request {}", id.0),
         Cause::Synced(upto) => format!("sync {}:{}", upto.segment.0, upto.offset),
-        Cause::Link(peer) => format!("link {peer}"),
+        Cause::Link(peer) => format!("link {}", facts.name_of(*peer)),
         Cause::Job(id) => format!("job {}", id.0),
-    }
-}
-
-/// The other node that an event is about.
-fn peer(kind: &EventKind) -> Option<NodeId> {
-    match kind {
-        EventKind::LinkUp(node)
-        | EventKind::LinkDown(node)
-        | EventKind::Trusted(node)
-        | EventKind::Suspected { node, .. }
-        | EventKind::HandedOff { to: node, .. }
-        | EventKind::SettingChanged { author: node, .. }
-        | EventKind::Repaired { replica: node, .. }
-        | EventKind::Dropped { from: node, .. } => Some(*node),
-        _ => None,
     }
 }
