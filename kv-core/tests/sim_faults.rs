@@ -27,11 +27,15 @@ fn nothing_acknowledged_is_lost_under_any_fault() {
     assert!(failed.is_empty(), "seeds that failed: {failed:?}; run one with SEED=");
 }
 
-/// From 0 to `count`, or the one that the environment names.
+/// The first `count`, or as many as the environment says in `SEEDS`, or only the one in `SEED`.
 fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("SEED") {
-        Ok(seed) => vec![seed.parse().expect("SEED is a number")],
-        Err(_) => (0..count).collect(),
+    let number = |name| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text}")))
+    };
+    match number("SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("SEEDS").unwrap_or(count)).collect(),
     }
 }
 
@@ -145,10 +149,19 @@ impl History {
         for key in self.keys() {
             let about: Vec<&OperationRecord> =
                 self.records.values().filter(|record| *record.operation.key() == key).collect();
+            nothing_is_wrong_with_the_requests(seed, &about);
             one_value_for_each_dot(seed, &about);
             what_failed_left_nothing(seed, &about);
             later_sees_earlier(seed, &about);
         }
+    }
+}
+
+/// No fault makes a sound request look unsound.
+fn nothing_is_wrong_with_the_requests(seed: u64, records: &[&OperationRecord]) {
+    for record in records {
+        let refused = matches!(&record.outcome, Some((_, Err(RequestError::Invalid(_)))));
+        assert!(!refused, "seed {seed}: {}", words(record));
     }
 }
 

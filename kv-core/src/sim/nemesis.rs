@@ -33,10 +33,10 @@ impl Nemesis {
             nodes,
             partitions: 8 << self.rng.below(3),
             network: self.network(),
-            sync: Micros(self.rng.between(0, 8_000)),
+            sync: Micros(self.rng.between(0, 20_000)),
             settings: alloc::vec![(Setting::RequestTimeoutMs, 500)],
             workload: Workload {
-                per_second: 50,
+                per_second: 80,
                 keys: self.rng.between(1, 12) as u32,
                 writes: Ratio::per_mille(600),
             },
@@ -51,18 +51,23 @@ impl Nemesis {
         let nodes = u64::from(world.nodes());
         let node = self.rng.below(nodes) as u16;
         let other = self.rng.below(nodes) as u16;
-        let action = match self.rng.below(16) {
-            0..=2 => Action::Crash { node },
-            3..=6 => Action::Restart { node },
-            7 | 8 => Action::Cut { from: node, to: other },
-            9 | 10 => Action::Mend { from: node, to: other },
-            11 => Action::Partition { groups: self.groups(nodes) },
-            12 | 13 => Action::Heal,
-            14 => Action::Network(self.network()),
-            _ => Action::Set { node, changes: self.settings() },
+        let everyone = || 0..world.nodes();
+        let actions: Vec<Action> = match self.rng.below(20) {
+            0..=2 => alloc::vec![Action::Crash { node }],
+            3 | 4 => everyone().map(|node| Action::Crash { node }).collect(),
+            5..=7 => alloc::vec![Action::Restart { node }],
+            8 | 9 => everyone().map(|node| Action::Restart { node }).collect(),
+            10 | 11 => alloc::vec![Action::Cut { from: node, to: other }],
+            12 | 13 => alloc::vec![Action::Mend { from: node, to: other }],
+            14 => alloc::vec![Action::Partition { groups: self.groups(nodes) }],
+            15..=17 => alloc::vec![Action::Heal],
+            18 => alloc::vec![Action::Network(self.network())],
+            _ => alloc::vec![Action::Set { node, changes: self.settings() }],
         };
-        // Refused where it makes no sense now; that changes nothing.
-        drop(world.act(action));
+        for action in actions {
+            // Refused where it makes no sense now; that changes nothing.
+            drop(world.act(action));
+        }
     }
 
     /// Ends every fault and every load: all nodes run, and all messages arrive.
@@ -101,7 +106,7 @@ impl Nemesis {
 }
 
 /// How many strikes make a run of a few thousand events.
-pub const STRIKES: u32 = 50;
+pub const STRIKES: u32 = 40;
 
 /// The run of this seed: so many strikes, then calm, then a second of peace.
 #[must_use]
