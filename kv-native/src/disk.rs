@@ -249,7 +249,6 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 fn disk_error(error: io::Error) -> DiskError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskError::Full,

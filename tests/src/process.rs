@@ -33,7 +33,15 @@ fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    command.args(["build", "--package", "kv-native", "--bin", "kv", "--message-format", "json"]);
+    command.args([
+        "build",
+        "--package",
+        "kv-native",
+        "--bin",
+        "kv",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

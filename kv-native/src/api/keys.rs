@@ -295,7 +295,6 @@ fn dot_text(dot: Dot) -> String {
     format!("{}:{}", dot.actor, dot.counter)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 fn failure(error: RequestError) -> Failure {
     Failure::of(Style::Error, &error)
 }

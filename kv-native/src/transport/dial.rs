@@ -116,7 +116,7 @@ async fn connect(address: &str) -> Result<WebSocketStream<TcpStream>, DialError>
     }
 }
 
-/// Holds links to the other members; until there are any, to the nodes at `seeds`. Never returns.
+/// Holds links to the other members and, while there are none, to the nodes at `seeds`. Never returns.
 pub(crate) async fn keep_dialling(transport: Transport, seeds: Vec<String>) {
     let mut facts = transport.handle.facts_watch();
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
@@ -160,7 +160,8 @@ fn wanted(
     places: &BTreeMap<String, Place>,
 ) -> BTreeMap<String, Option<NodeId>> {
     let mut wanted = BTreeMap::new();
-    if facts.layout.is_none() {
+    // A member that reaches no other may find them where it found them at first.
+    if facts.layout.is_none() || facts.linked.is_empty() {
         let linked: BTreeSet<&str> =
             facts.linked.values().map(|hello| hello.address.as_str()).collect();
         for seed in seeds {
