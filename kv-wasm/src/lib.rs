@@ -208,7 +208,10 @@ pub fn build() -> String {
 /// Makes a panic throw its own words; without this JavaScript sees only "unreachable".
 #[wasm_bindgen(start)]
 pub fn start() {
-    std::panic::set_hook(Box::new(|panic| wasm_bindgen::throw_str(&panic.to_string())));
+    std::panic::set_hook(Box::new(|panic| {
+        // A string, not an `Error`: so the page tells a bug from a refusal.
+        wasm_bindgen::throw_val(JsValue::from_str(&panic.to_string()))
+    }));
 }
 
 fn all<T: Tsify + serde::Serialize>(

@@ -1,0 +1,80 @@
+//! The surface that JavaScript sees, in a browser: plain objects in, plain objects and frames out,
+//! refusals as errors in words.
+
+#![cfg(target_arch = "wasm32")]
+
+use kv_wasm::Sim;
+use kv_wasm::action::{Act, Clients, Network, RunConfig, SettingValue};
+use kv_wasm::frame;
+use tsify::{Ts, Tsify};
+use wasm_bindgen::JsValue;
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+fn config(seed: &str) -> Ts<RunConfig> {
+    RunConfig {
+        seed: seed.into(),
+        nodes: 3,
+        partitions: 16,
+        network: Network { latency_min_us: 1_000, latency_max_us: 9_000, loss_per_mille: 20 },
+        sync_us: 1_000,
+        settings: vec![SettingValue { name: "gossip_interval_ms".into(), value: 100 }],
+        workload: Clients { per_second: 50, keys: 5, writes_per_mille: 500 },
+    }
+    .into_ts()
+    .unwrap()
+}
+
+fn sim(seed: &str) -> Sim {
+    Sim::new(config(seed)).unwrap_or_else(|error| panic!("{}", words(error)))
+}
+
+fn act(sim: &mut Sim, act: Act) -> Result<(), String> {
+    sim.act(act.into_ts().unwrap()).map_err(words)
+}
+
+fn words(error: wasm_bindgen::JsError) -> String {
+    let words = format!("{:?}", JsValue::from(error));
+    assert!(words.contains("Error: "), "a refusal is an Error with words: {words}");
+    words
+}
+
+#[wasm_bindgen_test]
+fn a_run_is_broken_shared_and_opened_with_the_same_hash() {
+    let mut first = sim("abc");
+    assert!(first.advance(1_500_000.0, u32::MAX));
+    act(&mut first, Act::Crash { node: 1 }).unwrap();
+    act(&mut first, Act::Put { node: 0, key: "ours".into(), value: "kept".into() }).unwrap();
+    assert!(first.advance(3_000_000.0, u32::MAX));
+    let second = Sim::from_link(&first.link()).unwrap_or_else(|error| panic!("{}", words(error)));
+    assert_eq!(second.hash(), first.hash());
+    assert_eq!(second.now(), 3_000_000.0);
+}
+
+#[wasm_bindgen_test]
+fn a_frame_has_its_version_and_its_nodes_in_front() {
+    let mut sim = sim("1");
+    for millis in 1..=500 {
+        sim.advance(f64::from(millis) * 1_000.0, u32::MAX);
+        let bytes = sim.frame();
+        assert_eq!(bytes[..4], frame::VERSION.to_le_bytes());
+        assert_eq!(bytes[4..8], 3_u32.to_le_bytes());
+    }
+    assert!(sim.kinds().iter().any(|kind| kind == "heartbeats"), "{:?}", sim.kinds());
+}
+
+#[wasm_bindgen_test]
+fn what_cannot_be_is_refused_in_words_and_changes_nothing() {
+    let mut sim = sim("1");
+    let before = sim.hash();
+    assert!(act(&mut sim, Act::Restart { node: 0 }).is_err(), "it runs already");
+    assert!(act(&mut sim, Act::Crash { node: 99 }).is_err(), "there is no such node");
+    assert_eq!(sim.hash(), before);
+    let change = SettingValue { name: "read_quorum".into(), value: 5 }.into_ts().unwrap();
+    let refused =
+        sim.settings_refused(0, vec![change]).unwrap_or_else(|error| panic!("{}", words(error)));
+    assert!(refused.is_some_and(|words| words.contains("cannot exceed replicas")));
+    assert!(Sim::from_link("hello").map_err(words).is_err());
+    assert!(Sim::new(config("not a seed")).map_err(words).is_err());
+}
