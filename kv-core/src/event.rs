@@ -252,6 +252,8 @@ impl EventKind {
             | Self::HandedOff { .. }
             | Self::SettingChanged { .. }
             | Self::Repaired { .. }
+            // While a node is taken in, news of it and from it cross; nothing needs to be done.
+            | Self::Dropped { reason: DropReason::NotAMember, .. }
             | Self::DiskFreed => Severity::Info,
             Self::LogCut { .. }
             | Self::Suspected { .. }

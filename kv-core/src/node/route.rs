@@ -6,7 +6,7 @@ use super::Node;
 use crate::disk::Disk;
 use crate::event::DropReason;
 use crate::gossip::Digest;
-use crate::id::{ClusterId, Epoch, LogPosition, NodeId};
+use crate::id::{ClusterId, Epoch, Incarnation, LogPosition, NodeId};
 use crate::message::{ClusterCommand, Envelope, Heartbeat, Hello, Message};
 use crate::ring::layout::Layout;
 use crate::time::Now;
@@ -133,7 +133,7 @@ impl Node {
     fn is_honest(
         &mut self,
         from: NodeId,
-        incarnation: crate::id::Incarnation,
+        incarnation: Incarnation,
         who: &Hello,
     ) -> bool {
         let named = NodeId::of_name(&who.name) == from && who.node == from;
@@ -146,9 +146,9 @@ impl Node {
 
     fn is_from_member(
         &mut self,
-        cluster: Option<crate::id::ClusterId>,
+        cluster: Option<ClusterId>,
         from: NodeId,
-        incarnation: crate::id::Incarnation,
+        incarnation: Incarnation,
     ) -> bool {
         let mine: Option<&Layout> = self.cluster.membership();
         if mine.map(|layout| layout.cluster) != cluster || mine.is_none() {
