@@ -130,12 +130,7 @@ impl Node {
         }
     }
 
-    fn is_honest(
-        &mut self,
-        from: NodeId,
-        incarnation: Incarnation,
-        who: &Hello,
-    ) -> bool {
+    fn is_honest(&mut self, from: NodeId, incarnation: Incarnation, who: &Hello) -> bool {
         let named = NodeId::of_name(&who.name) == from && who.node == from;
         let honest = named && who.incarnation == incarnation;
         if !honest {
