@@ -20,10 +20,18 @@ const RECOVERY: Micros = Micros::from_millis(8_000);
 
 #[test]
 fn nothing_acknowledged_is_lost_under_any_fault() {
-    let failed: Vec<u64> = seeds(200)
-        .into_iter()
-        .filter(|seed| std::panic::catch_unwind(|| attack(*seed, 60)).is_err())
-        .collect();
+    each(seeds(200), |seed| attack(seed, Nemesis::new(seed), 60));
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_while_partitions_move() {
+    each(seeds(100), |seed| attack(seed, Nemesis::moving_partitions(seed, 5), 60));
+}
+
+/// Judges the run of each seed, and names all that failed.
+fn each(seeds: Vec<u64>, run: impl Fn(u64) + std::panic::RefUnwindSafe) {
+    let fails = |seed: &u64| std::panic::catch_unwind(|| run(*seed)).is_err();
+    let failed: Vec<u64> = seeds.into_iter().filter(fails).collect();
     assert!(failed.is_empty(), "seeds that failed: {failed:?}; run one with SEED=");
 }
 
@@ -40,8 +48,7 @@ fn seeds(count: u64) -> Vec<u64> {
 }
 
 /// One run: strikes, then peace, then everything is read and judged.
-fn attack(seed: u64, strikes: u32) {
-    let mut nemesis = Nemesis::new(seed);
+fn attack(seed: u64, mut nemesis: Nemesis, strikes: u32) {
     let mut world = World::new(nemesis.config(seed)).unwrap();
     let mut history = History::default();
     for _ in 0..strikes {

@@ -16,13 +16,21 @@ use crate::time::{Micros, Mono};
 #[derive(Clone, Debug)]
 pub struct Nemesis {
     rng: Rng,
+    /// The most replicas it sets; from [`Setting::Replicas`]' default on.
+    replicas_max: u64,
 }
 
 impl Nemesis {
     /// The opponent of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { rng: Chance::Nemesis.generator(seed) }
+        Self { rng: Chance::Nemesis.generator(seed), replicas_max: REPLICAS }
+    }
+
+    /// One that also changes the number of replicas, from 3 to this, and so moves partitions.
+    #[must_use]
+    pub fn moving_partitions(seed: u64, replicas_max: u64) -> Self {
+        Self { replicas_max: replicas_max.max(REPLICAS), ..Self::new(seed) }
     }
 
     /// How a cluster that it attacks begins: from 1 to 7 nodes and a few clients.
@@ -34,7 +42,11 @@ impl Nemesis {
             partitions: 8 << self.rng.below(3),
             network: self.network(),
             sync: Micros(self.rng.between(0, 20_000)),
-            settings: alloc::vec![(Setting::RequestTimeoutMs, 500)],
+            settings: alloc::vec![
+                (Setting::RequestTimeoutMs, 500),
+                (Setting::ReadQuorum, self.majority()),
+                (Setting::WriteQuorum, self.majority()),
+            ],
             workload: Workload {
                 per_second: 80,
                 keys: self.rng.between(1, 12) as u32,
@@ -93,17 +105,28 @@ impl Nemesis {
         (0..nodes).map(|_| self.rng.below(2) as u8).collect()
     }
 
-    /// Only settings that promise no less than the defaults.
+    /// Only settings with which reads see what was written before: R + W > N.
     fn settings(&mut self) -> Vec<(Setting, u64)> {
-        match self.rng.below(5) {
+        let least = self.majority();
+        let kinds = if self.replicas_max > REPLICAS { 8 } else { 5 };
+        match self.rng.below(kinds) {
             0 => alloc::vec![(Setting::GossipIntervalMs, self.rng.between(50, 400))],
             1 => alloc::vec![(Setting::ClockThreshold, self.rng.between(8, 16))],
-            2 => alloc::vec![(Setting::ReadQuorum, 2), (Setting::WriteQuorum, 2)],
-            3 => alloc::vec![(Setting::ReadQuorum, 3)],
-            _ => alloc::vec![(Setting::WriteQuorum, 3)],
+            2 => alloc::vec![(Setting::ReadQuorum, least), (Setting::WriteQuorum, least)],
+            3 => alloc::vec![(Setting::ReadQuorum, REPLICAS)],
+            4 => alloc::vec![(Setting::WriteQuorum, REPLICAS)],
+            _ => alloc::vec![(Setting::Replicas, self.rng.between(REPLICAS, self.replicas_max))],
         }
     }
+
+    /// A quorum that meets every other one of as many replicas as there may be.
+    fn majority(&self) -> u64 {
+        self.replicas_max / 2 + 1
+    }
 }
+
+/// The fewest replicas it sets.
+const REPLICAS: u64 = 3;
 
 /// How many strikes make a run of a few thousand events.
 pub const STRIKES: u32 = 40;
