@@ -440,7 +440,8 @@ fn held(names: &Names, object: &Object) -> String {
         .siblings()
         .map(|(dot, sibling)| {
             let value = sibling.value.as_ref();
-            let value = value.map_or("a delete".into(), |value| String::from_utf8_lossy(value));
+            let value =
+                value.map_or_else(|| "a delete".into(), |value| String::from_utf8_lossy(value));
             format!("{value} ({})", names.of_dot(dot))
         })
         .collect();
