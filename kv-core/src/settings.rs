@@ -113,7 +113,7 @@ pub const TABLE: [Spec; 9] = [
         default: 1,
         unit: "",
         meaning: "A read that finds stale replicas mends a quorum of them before it answers.",
-        trade_off: "On, two reads in a row never go back in time; off, the first read after a failure is faster.",
+        trade_off: "On, a later read does not show less than an earlier one, as long as R is a majority of N and at least W; off, the first read after a failure is faster.",
     },
     Spec {
         setting: Setting::RequestTimeoutMs,
