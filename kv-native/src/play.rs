@@ -54,25 +54,30 @@ async fn play(args: &PlayArgs) -> Result<(), End> {
     if let Some(page) = &page {
         serve_page(page, args.port).await?;
     }
-    tokio::select! {
-        result = all_healthy(args, &mut ended) => match result {
-            Ok(()) => say(&welcome(args, page.is_some())),
-            Err(end) => {
-                stop(nodes).await;
-                return Err(end);
-            }
-        },
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    // A signal that comes while the nodes still start ends the start, and then everything.
+    let started = tokio::select! {
+        result = all_healthy(args, &mut ended) => result.map(|()| true),
+        _ = interrupt.recv() => Ok(false),
+        _ = terminate.recv() => Ok(false),
+    };
+    let mut playing = match started {
+        Ok(started) => started,
+        Err(end) => {
+            stop(nodes).await;
+            return Err(end);
+        }
+    };
+    if playing {
+        say(&welcome(args, page.is_some()));
     }
-    loop {
+    while playing {
         tokio::select! {
             Some(node) = ended.recv() => {
                 say(&format!("\n{}", node.words()));
                 nodes.retain(|other| other.name != node.name);
             }
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            _ = interrupt.recv() => playing = false,
+            _ = terminate.recv() => playing = false,
         }
     }
     say("\nstopping the nodes");
@@ -161,6 +166,8 @@ impl PlayNode {
             data.display(),
             cluster.join(",")
         );
+        // Ctrl-C reaches this process alone, which then lets the nodes stop.
+        command.process_group(0);
         command.arg("--with-parent").stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = command
             .stderr(log_file)

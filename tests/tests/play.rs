@@ -15,7 +15,17 @@ struct Play {
 }
 
 impl Play {
+    /// Starts it and waits until all is up.
     fn start(folder: &Path) -> Self {
+        let play = Self::spawn(folder);
+        eventually("it welcomes its user", || {
+            let words = fs::read_to_string(folder.join("words")).unwrap();
+            if words.contains("Ctrl-C stops everything") { Ok(()) } else { Err(words) }
+        });
+        play
+    }
+
+    fn spawn(folder: &Path) -> Self {
         let page_folder = folder.join("page");
         fs::create_dir_all(page_folder.join("assets")).unwrap();
         fs::write(page_folder.join("index.html"), "<!doctype html><title>page</title>").unwrap();
@@ -36,12 +46,7 @@ impl Play {
         .map(str::to_owned);
         let words = fs::File::create(folder.join("words")).unwrap();
         let child = command(&arguments).stdin(Stdio::null()).stderr(words).spawn().unwrap();
-        let play = Self { child, page, nodes };
-        eventually("it welcomes its user", || {
-            let words = fs::read_to_string(folder.join("words")).unwrap();
-            if words.contains("Ctrl-C stops everything") { Ok(()) } else { Err(words) }
-        });
-        play
+        Self { child, page, nodes }
     }
 
     fn node(&self, index: u16, path: &str) -> String {
@@ -115,5 +120,19 @@ fn the_nodes_end_with_it_however_it_ends_and_keep_their_data() {
     call("PUT", &play.node(1, "/items/foo"), &[], Some(put.as_bytes())).is(200).unwrap();
     play.child.kill().unwrap();
     play.child.wait().unwrap();
+    play.all_gone();
+}
+
+#[test]
+fn one_signal_is_enough_while_the_nodes_still_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut play = Play::spawn(folder.path());
+    // The page is there before the nodes are one cluster.
+    eventually("the page is served", || play.page("/").is(200).map(|_| ()));
+    send_signal(play.child.id(), "INT");
+    eventually("it ends", || match play.child.try_wait() {
+        Ok(Some(status)) if status.success() => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
     play.all_gone();
 }
