@@ -14,8 +14,9 @@ pub mod change;
 mod joining;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::error::RequestError;
 use crate::id::{Epoch, LogPosition, NodeId, RequestId};
@@ -150,7 +151,7 @@ impl Cluster {
             return None;
         }
         let late = self.wishes.extract_if(.., |_, (_, deadline)| *deadline <= now.mono);
-        for (id, (wish, _)) in late.collect::<BTreeMap<_, _>>() {
+        for (id, (wish, _)) in late.collect::<Vec<_>>() {
             if self.layout.as_ref().is_some_and(|layout| self.fulfils(layout, &wish)) {
                 out.reply(id, self.layout_at, Ok(Reply::Done));
                 continue;
@@ -308,7 +309,7 @@ impl Cluster {
         // Two are together when reads find what either has stored.
         let copying = layout.moving.as_ref().is_some_and(|moving| moving.stage == Stage::Copy);
         let waits = |wish: &Wish| copying && matches!(wish, Wish::Together(_));
-        let granted: BTreeSet<RequestId> = self
+        let granted: Vec<RequestId> = self
             .wishes
             .iter()
             .filter(|(_, (wish, _))| self.fulfils(layout, wish) && !waits(wish))

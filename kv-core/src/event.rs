@@ -197,18 +197,39 @@ pub enum EventKind {
     DiskFull,
     /// There is room again.
     DiskFreed,
-    /// A log segment was read through and every checksum held.
-    SegmentVerified {
-        /// Its file.
-        segment: FileId,
-        /// How many records it has.
+    /// A memtable was written to a table.
+    Flushed {
+        /// Bytes of the table.
+        bytes: u64,
+    },
+    /// Tables were merged into a level.
+    Compacted {
+        /// The level.
+        level: u64,
+        /// Bytes that were read.
+        read: u64,
+        /// Bytes that were written.
+        written: u64,
+    },
+    /// A place in the store cannot be read. What it held must come from other replicas.
+    Unreadable {
+        /// The file.
+        file: FileId,
+        /// Where in it.
+        offset: u64,
+    },
+    /// A file was read through and every checksum held.
+    FileVerified {
+        /// The file.
+        file: FileId,
+        /// How many records or blocks it has.
         records: u64,
     },
-    /// A log segment was read through and is damaged. What this node holds in memory is whole; it must
-    /// not be restarted before the others have a copy.
-    SegmentDamaged {
-        /// Its file.
-        segment: FileId,
+    /// A file was read through and is damaged. If it is a segment of the log, then what this node holds
+    /// in memory is whole; it must not be restarted before the others have a copy.
+    FileDamaged {
+        /// The file.
+        file: FileId,
         /// Where the damage begins, or nothing if the file could not be read.
         offset: Option<u64>,
     },
@@ -241,7 +262,9 @@ impl EventKind {
             | Self::Answered { .. }
             | Self::Stored { .. }
             | Self::ClockPruned { .. }
-            | Self::SegmentVerified { .. } => Severity::Trace,
+            | Self::Flushed { .. }
+            | Self::Compacted { .. }
+            | Self::FileVerified { .. } => Severity::Trace,
             Self::Opened { .. }
             | Self::LinkUp(_)
             | Self::LinkDown(_)
@@ -260,7 +283,7 @@ impl EventKind {
             | Self::JoinRefused { .. }
             | Self::Dropped { .. }
             | Self::DiskFull => Severity::Warning,
-            Self::SegmentDamaged { .. } | Self::Halted { .. } => Severity::Error,
+            Self::Unreadable { .. } | Self::FileDamaged { .. } | Self::Halted { .. } => Severity::Error,
         }
     }
 
@@ -288,8 +311,11 @@ impl EventKind {
             Self::Dropped { .. } => "dropped",
             Self::DiskFull => "disk_full",
             Self::DiskFreed => "disk_freed",
-            Self::SegmentVerified { .. } => "segment_verified",
-            Self::SegmentDamaged { .. } => "segment_damaged",
+            Self::Flushed { .. } => "flushed",
+            Self::Compacted { .. } => "compacted",
+            Self::Unreadable { .. } => "unreadable",
+            Self::FileVerified { .. } => "file_verified",
+            Self::FileDamaged { .. } => "file_damaged",
             Self::Halted { .. } => "halted",
         }
     }

@@ -35,10 +35,11 @@ use crate::outbox::Outbox;
 use crate::request::{Reply, Request};
 use crate::ring::layout::Layout;
 use crate::settings::{Setting, Settings};
-use crate::storage::Store;
+use crate::storage::{Store, Unreadable};
 use crate::time::{HybridClock, Micros, Mono, Now, Stamp};
 use crate::version::Object;
 
+pub use lease::parse_lease_key;
 use operation::{Intent, Operation, Origin, Phase};
 
 /// The most operations a node coordinates at a time.
@@ -208,20 +209,27 @@ impl Eventual {
         self.repeat_handoff(ground);
     }
 
-    /// What this node holds under a key, and the log position it depends on.
-    #[must_use]
-    pub fn load(
-        store: &Store,
+    /// What this node holds under a key, and the log position it depends on. An error means that it
+    /// does not know what it holds; it has told so in an event.
+    fn load<D: Disk>(
+        ground: &mut Ground<'_, D>,
         partition: PartitionId,
         key: &[u8],
-    ) -> Option<(Object, LogPosition)> {
-        let (bytes, at) = store.get(&object_key(partition, key))?;
-        let object = crate::codec::decode(&bytes);
-        debug_assert!(
-            object.is_ok(),
-            "the log's checksum held, so the object is as it was written"
-        );
-        Some((object.ok()?, at))
+    ) -> Result<Option<(Object, LogPosition)>, Unreadable> {
+        let found = ground.store.get(&object_key(partition, key), &*ground.disk);
+        let found = found.inspect_err(|fault| tell(ground.out, fault))?;
+        Ok(found.and_then(|(bytes, at)| Some((decode(&bytes)?, at))))
+    }
+
+    /// The same for an observer.
+    #[must_use]
+    pub fn peek(
+        store: &Store,
+        disk: &impl Disk,
+        partition: PartitionId,
+        key: &[u8],
+    ) -> Option<Object> {
+        decode(&store.peek(&object_key(partition, key), disk).ok()??)
     }
 
     fn new_token(&mut self) -> Token {
@@ -366,6 +374,17 @@ impl Eventual {
         }
         self.forget(token);
     }
+}
+
+fn decode(bytes: &Bytes) -> Option<Object> {
+    let object = crate::codec::decode(bytes);
+    debug_assert!(object.is_ok(), "its checksum held, so the object is as it was written");
+    object.ok()
+}
+
+/// Tells that something in the store cannot be read.
+fn tell(out: &mut Outbox, fault: &Unreadable) {
+    out.event(crate::event::EventKind::Unreadable { file: fault.file, offset: fault.offset });
 }
 
 /// Where an object stands in the store: all objects of a partition lie together.

@@ -297,12 +297,9 @@ impl Gossip {
     }
 
     fn refresh_reachable(&mut self) {
-        self.reachable = self
-            .peers
-            .iter()
-            .filter(|(node, peer)| peer.alive && self.linked.contains(node))
-            .map(|(&node, _)| node)
-            .chain([self.me.node])
-            .collect();
+        let alive = self.peers.iter().filter(|(_, peer)| peer.alive).map(|(node, _)| *node);
+        self.reachable.clear();
+        self.reachable.extend(alive.filter(|node| self.linked.contains(node)));
+        self.reachable.insert(self.me.node);
     }
 }

@@ -37,7 +37,7 @@ identifiers! {
     MessageId(u64);
     /// A job, unique among the jobs of one node since it was opened.
     JobId(u64);
-    /// A file of a node's disk.
+    /// A file of a node's disk: what it is for, and a number among its kind. See [`FileKind`].
     FileId(u64);
     /// An event, unique among the events of one node since it was opened.
     EventId(u64);
@@ -48,6 +48,76 @@ impl NodeId {
     #[must_use]
     pub fn of_name(name: &str) -> Self {
         Self(hash::of(name.as_bytes()))
+    }
+}
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileKind {
+    /// A segment of the commit log.
+    Log,
+    /// A sorted table.
+    Table,
+    /// One of the two slots that name what belongs to the store.
+    Root,
+    /// Room kept free for when the disk is full.
+    Reserve,
+}
+
+impl FileId {
+    /// The two slots of the superblock.
+    pub const ROOTS: [Self; 2] = [Self::of(2, 0), Self::of(2, 1)];
+    /// Room kept free for when the disk is full.
+    pub const RESERVE: Self = Self::of(3, 0);
+    /// Numbers are smaller, so that every id is exact in JavaScript too.
+    pub const NUMBERS: u64 = 1 << 48;
+
+    /// The segment of the log with this number.
+    #[must_use]
+    pub const fn log(number: u64) -> Self {
+        Self::of(0, number)
+    }
+
+    /// The table with this number.
+    #[must_use]
+    pub const fn table(number: u64) -> Self {
+        Self::of(1, number)
+    }
+
+    /// What it is for; none for an id that this release does not know.
+    #[must_use]
+    pub fn kind(self) -> Option<FileKind> {
+        match self.0 / Self::NUMBERS {
+            0 => Some(FileKind::Log),
+            1 => Some(FileKind::Table),
+            2 => Some(FileKind::Root),
+            3 => Some(FileKind::Reserve),
+            _ => None,
+        }
+    }
+
+    /// Its number among its kind.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0 % Self::NUMBERS
+    }
+
+    const fn of(kind: u64, number: u64) -> Self {
+        debug_assert!(number < Self::NUMBERS, "no disk lives to see so many files");
+        Self(kind * Self::NUMBERS + number)
+    }
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.number();
+        match self.kind() {
+            Some(FileKind::Log) => write!(f, "log segment {number}"),
+            Some(FileKind::Table) => write!(f, "table {number}"),
+            Some(FileKind::Root) => write!(f, "root {number}"),
+            Some(FileKind::Reserve) => f.write_str("the reserve"),
+            None => write!(f, "file {}", self.0),
+        }
     }
 }
 

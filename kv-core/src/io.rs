@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::disk::DiskError;
 use crate::error::RequestError;
 use crate::event::Event;
-use crate::id::{FileId, JobId, LogPosition, NodeId, RequestId};
+use crate::id::{JobId, LogPosition, NodeId, RequestId};
 use crate::message::{Envelope, Hello, Lane};
 use crate::request::{Reply, Request};
+use crate::storage::{Job, JobResult, StoreOptions};
 
 /// What a node needs to open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +31,8 @@ pub struct Boot {
     pub partitions: u16,
     /// How it finds its cluster when its data folder is new.
     pub founding: Founding,
-    /// After how many bytes a segment of the log is full.
-    pub segment_bytes: u64,
+    /// The sizes that its store goes by.
+    pub storage: StoreOptions,
 }
 
 /// How a node with a new data folder finds its cluster. One that is a member already stays it.
@@ -99,7 +100,7 @@ pub enum Input {
 }
 
 /// What a node wants done. Whatever comes out may leave at once: it is already covered by the disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Output {
     /// Send a message. If the lane is full, take the link down; never drop one and send the next.
     Send {
@@ -131,29 +132,4 @@ pub enum Output {
     },
     /// Something happened.
     Event(Event),
-}
-
-/// Long work over immutable files, with everything decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Job {
-    /// Read a full log segment through and check every checksum
-    /// ([`crate::storage::verify_segment`]).
-    VerifySegment {
-        /// Its file.
-        segment: FileId,
-        /// Its length in bytes.
-        length: u64,
-    },
-}
-
-/// What came of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum JobResult {
-    /// Of [`Job::VerifySegment`].
-    Verified {
-        /// How many whole records there are.
-        records: u64,
-        /// Where the first damage begins, if there is any.
-        damaged_at: Option<u64>,
-    },
 }

@@ -209,6 +209,8 @@ pub enum Refusal {
     Full,
     /// It has as many unsynced bytes as it accepts.
     Busy,
+    /// It cannot read what it has of the key.
+    Unreadable,
 }
 
 /// A member as of some moment: the greater version is the later news of it.

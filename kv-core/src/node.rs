@@ -8,6 +8,7 @@
 //! Left out: anything a machine could decide.
 
 mod admin;
+pub mod entry;
 mod listing;
 mod opening;
 mod route;
@@ -27,14 +28,14 @@ use crate::error::RequestError;
 use crate::event::{Cause, DropReason, EventKind};
 use crate::eventual::{Eventual, Ground};
 use crate::gossip::Gossip;
-use crate::id::{Epoch, FileId, JobId, LogPosition, NodeId, RequestId};
-use crate::io::{Boot, Input, Job, JobResult, Output};
+use crate::id::{Epoch, JobId, LogPosition, NodeId, RequestId};
+use crate::io::{Boot, Input, Output};
 use crate::message::Hello;
 use crate::outbox::Outbox;
 use crate::request::Request;
 use crate::rng::Rng;
 use crate::settings::Settings;
-use crate::storage::{Batch, Store};
+use crate::storage::{Batch, JobResult, Outcome, Store, Suspect};
 use crate::time::{HybridClock, Micros, Mono, Now};
 use crate::timers::TimerTable;
 use crate::version::Object;
@@ -44,6 +45,18 @@ const IDLE: Micros = Micros::from_millis(1_000);
 
 /// Where the idle timer sits in the table.
 const IDLE_TIMER: usize = 0;
+
+/// How long until a full disk is looked at again.
+const RETRY: Micros = Micros::from_millis(1_000);
+
+/// Where that timer sits.
+const RETRY_TIMER: usize = 1;
+
+/// How long from one table that is read through to the next.
+const SCRUB: Micros = Micros::from_millis(10_000);
+
+/// Where that timer sits.
+const SCRUB_TIMER: usize = 2;
 
 /// One node. `Clone` gives a second one that goes on independently.
 #[derive(Clone, Debug)]
@@ -57,9 +70,8 @@ pub struct Node {
     cluster: Cluster,
     eventual: Eventual,
     listings: BTreeMap<RequestId, listing::Listing>,
-    timers: TimerTable<1>,
+    timers: TimerTable<3>,
     sync_outstanding: bool,
-    verifying: Option<(JobId, FileId)>,
     full: bool,
     halted: Option<String>,
 }
@@ -83,10 +95,10 @@ impl Node {
             Input::Message(envelope) => self.on_message(now, envelope, disk),
             Input::Request { id, request } => self.on_request(now, id, request, disk),
             Input::Cancel { id } => self.on_cancel(id),
-            Input::Credit { id, items } => self.on_credit(id, items),
+            Input::Credit { id, items } => self.on_credit(id, items, &*disk),
             Input::Link { peer, up } => self.on_link(now, peer, up, disk),
             Input::Synced { upto, result } => self.on_synced(now, upto, result),
-            Input::JobDone { id, result } => self.on_job_done(id, result),
+            Input::JobDone { id, result } => self.on_job_done(id, result, disk),
             Input::Timer => self.on_timer(now, disk),
         }
         self.settle(now, disk);
@@ -137,9 +149,9 @@ impl Node {
 
     /// What this very node holds under a key.
     #[must_use]
-    pub fn object(&self, key: &[u8]) -> Option<Object> {
+    pub fn object(&self, key: &[u8], disk: &impl Disk) -> Option<Object> {
         let partition = self.cluster.layout()?.ring.partition_of(key);
-        Eventual::load(&self.store, partition, key).map(|(object, _)| object)
+        Eventual::peek(&self.store, disk, partition, key)
     }
 
     /// The settings in force here.
@@ -195,17 +207,31 @@ impl Node {
         self.timers.set(IDLE_TIMER, now.mono + IDLE);
     }
 
-    fn on_job_done(&mut self, id: JobId, result: Result<JobResult, DiskError>) {
-        let Some((_, segment)) = self.verifying.take_if(|(job, _)| *job == id) else { return };
-        self.out.event(match result {
-            Ok(JobResult::Verified { records, damaged_at: None }) => {
-                EventKind::SegmentVerified { segment, records }
+    fn on_job_done(
+        &mut self,
+        id: JobId,
+        result: Result<JobResult, DiskError>,
+        disk: &mut impl Disk,
+    ) {
+        let Some(outcome) = self.store.job_done(id, result, disk) else { return };
+        let kind = match outcome {
+            Outcome::Flushed { bytes } => EventKind::Flushed { bytes },
+            Outcome::Compacted { level, read, written, lost } => {
+                for suspect in lost {
+                    let Suspect { file, offset, .. } = suspect;
+                    self.out.event(EventKind::Unreadable { file, offset });
+                }
+                EventKind::Compacted { level, read: read.1, written: written.1 }
             }
-            Ok(JobResult::Verified { damaged_at, .. }) => {
-                EventKind::SegmentDamaged { segment, offset: damaged_at }
+            Outcome::Verified { file, records, damaged_at: None } => {
+                EventKind::FileVerified { file, records }
             }
-            Err(_) => EventKind::SegmentDamaged { segment, offset: None },
-        });
+            Outcome::Verified { file, damaged_at, .. } => {
+                EventKind::FileDamaged { file, offset: damaged_at }
+            }
+            Outcome::Unverified { file } => EventKind::FileDamaged { file, offset: None },
+        };
+        self.out.event(kind);
     }
 
     fn on_timer(&mut self, now: Now, disk: &mut impl Disk) {
@@ -219,6 +245,13 @@ impl Node {
             self.adopt(now, adoption, disk);
         }
         self.with_eventual(now, disk, |eventual, ground| eventual.on_timer(ground));
+        if self.timers.take_due(SCRUB_TIMER, now.mono) {
+            self.store.scrub();
+            self.timers.set(SCRUB_TIMER, now.mono + SCRUB);
+        }
+        if self.timers.take_due(RETRY_TIMER, now.mono) {
+            self.store.retry(disk);
+        }
         if self.timers.take_due(IDLE_TIMER, now.mono) {
             // Without room for the marker nothing is lost; the next write tries again.
             let _ = self.store.mark_durable(disk);
@@ -278,11 +311,11 @@ impl Node {
             let kind = if self.full { EventKind::DiskFull } else { EventKind::DiskFreed };
             self.out.event(kind);
         }
-        if self.verifying.is_none()
-            && let Some((segment, length)) = self.store.next_to_verify()
-        {
-            let job = self.out.job(Job::VerifySegment { segment, length });
-            self.verifying = Some((job, segment));
+        if self.store.wants_retry() && !self.timers.is_set(RETRY_TIMER) {
+            self.timers.set(RETRY_TIMER, now.mono + RETRY);
+        }
+        while let Some((id, job)) = self.store.next_job() {
+            self.out.job(id, job);
         }
         if let Some(failure) = self.store.failure().cloned() {
             self.halt(&failure);
@@ -350,10 +383,10 @@ impl Node {
         self.eventual.cancel(id);
     }
 
-    fn on_credit(&mut self, id: RequestId, items: u32) {
+    fn on_credit(&mut self, id: RequestId, items: u32, disk: &impl Disk) {
         if let Some(mut listing) = self.listings.remove(&id) {
             listing.credit = listing.credit.saturating_add(items);
-            self.go_on_listing(id, listing);
+            self.go_on_listing(id, listing, disk);
         }
     }
 
@@ -372,7 +405,7 @@ impl Node {
                 });
             }
             Request::ListLocal { prefix, credit } => {
-                self.go_on_listing(id, listing::Listing::new(prefix, credit));
+                self.go_on_listing(id, listing::Listing::new(prefix, credit), &*disk);
             }
             Request::Set { changes } => self.set(now, id, &changes, disk),
             Request::AddPeer { peer } => {

@@ -12,9 +12,10 @@ use crate::event::{Cause, DropReason, Event, EventKind};
 use crate::id::{
     ClusterId, EventId, Incarnation, JobId, LogPosition, MessageId, NodeId, PartitionId, RequestId,
 };
-use crate::io::{Job, Output};
+use crate::io::Output;
 use crate::message::{Envelope, Lane, Message};
 use crate::request::Reply;
+use crate::storage::Job;
 use crate::time::Now;
 
 /// Outputs of one node, ready or held.
@@ -34,7 +35,6 @@ pub struct Outbox {
     emitted: u64,
     messages: u64,
     events: u64,
-    jobs: u64,
     counters: BTreeMap<&'static str, u64>,
 }
 
@@ -63,7 +63,6 @@ impl Outbox {
             emitted: 0,
             messages: 0,
             events: 0,
-            jobs: 0,
             counters: BTreeMap::new(),
         }
     }
@@ -141,11 +140,8 @@ impl Outbox {
     }
 
     /// Starts a job.
-    pub fn job(&mut self, job: Job) -> JobId {
-        self.jobs += 1;
-        let id = JobId(self.jobs);
+    pub fn job(&mut self, id: JobId, job: Job) {
         self.ready.push_back(Output::Job { id, job });
-        id
     }
 
     /// Asks for a sync. The caller sees to it that only one is outstanding.

@@ -58,14 +58,14 @@ impl Ring {
         owners: &[Option<NodeId>],
     ) -> BTreeMap<NodeId, usize> {
         let mut by_claim: Vec<NodeId> = members.iter().copied().collect();
-        by_claim.sort_by_key(|member| (Reverse(count(owners, Some(*member))), *member));
+        by_claim.sort_unstable_by_key(|member| (Reverse(count(owners, Some(*member))), *member));
         let share = self.0.len() / members.len().max(1);
         let larger = self.0.len() % members.len().max(1);
-        by_claim
-            .into_iter()
-            .enumerate()
-            .map(|(rank, member)| (member, share + usize::from(rank < larger)))
-            .collect()
+        let mut quotas = BTreeMap::new();
+        for (rank, member) in by_claim.into_iter().enumerate() {
+            quotas.insert(member, share + usize::from(rank < larger));
+        }
+        quotas
     }
 
     /// How many partitions there are (Q).

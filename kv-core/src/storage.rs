@@ -1,8 +1,17 @@
-//! The store of a node: one commit log on the disk, and an index of all live keys in memory.
+//! The storage engine of a node: a log-structured merge tree over the `Disk` trait.
 //!
-//! A [`Batch`] of changes becomes one record at the end of the log, and only then changes the index;
-//! opening reads the log back. What must be durable before a value may be shown is a position in the
-//! log, so one sync covers everything appended before it.
+//! ```text
+//! write   batch ─▶ log ─▶ memtable ─▶ frozen memtable ─▶ table in level 0 ─▶ … ─▶ last level
+//! read    memtable, frozen memtables, then table by table: filter ─▶ index ─▶ block
+//! ```
+//!
+//! A [`Batch`] of changes becomes one record at the end of the log, and only then changes the memtable.
+//! Memtables go to tables, and tables are merged, by jobs beside the node. A root names all tables and
+//! where the log begins. What must be durable before a value may be shown is a position in the log, so
+//! one sync covers everything appended before it.
+//!
+//! Read in this order: `batch`, `record`, `log`, `recovery`; `memtable`, `ranges`; `table` and below;
+//! `merge`, `compaction`; `root`; `store` and below.
 //!
 //! # The log
 //!
@@ -29,18 +38,39 @@
 //! was damaged: opening fails with [`Damage`] and changes nothing. An idle or stopping node appends a
 //! marker ([`Store::mark_durable`]), after which damage in any place can be proven.
 //!
-//! Left out: tables on the disk. Everything live is in memory, and no segment is ever dropped.
+//! Left out: transactions over several batches, and the repair of what was lost, for which a store can
+//! only say where it is ([`StoreView::suspects`]).
 
 mod batch;
+mod cache;
+mod compaction;
+mod filter;
+pub mod inspect;
+mod job;
 mod log;
+mod memtable;
+mod merge;
+mod options;
+mod ranges;
 mod reader;
 mod record;
 mod recovery;
+mod root;
 mod store;
+mod table;
+mod varint;
 mod verify;
 
-pub use batch::Batch;
+pub use batch::{Batch, Change};
+pub use compaction::Compaction;
+pub use job::{Job, JobResult};
 pub use log::StoreError;
+pub use memtable::Memtable;
+pub use merge::Direction;
+pub use options::{StoreOptions, TableForm};
 pub use recovery::{Cut, Damage, Fault, OpenError, Recovery};
-pub use store::{Store, StoreView};
+pub use root::Suspect;
+pub use store::{Item, LevelView, Outcome, Scan, Snapshot, Store, StoreView, TableView};
+pub use table::reader::Unreadable;
+pub use table::{Properties, TableMeta};
 pub use verify::verify_segment;

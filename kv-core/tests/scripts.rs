@@ -10,6 +10,7 @@
 //! | `put n1 KEY VALUE`, `get n1 KEY`, `delete n1 KEY` | a client asks n1 and waits; with `[later]` it does not |
 //! | `answers` | what came of everything that was asked `[later]` |
 //! | `crash n1`, `restart n1`, `cut n1 n2`, `mend n1 n2`, `partition n1-n2 n3`, `heal`, `lose percent=30` | faults, and their end |
+//! | `fill n1 free=100`, `free n1`, `slow n1 200ms` | what becomes of a disk |
 //! | `set n1 NAME=VALUE …` | somebody changes settings on n1 |
 //! | `run 500ms`, `run 2s` | time passes |
 //! | `key KEY`, `members`, `settings NAME`, `events` | what the nodes hold, think of each other, go by, and tell |
@@ -178,6 +179,11 @@ fn action(
             let loss = Ratio { numerator: share.parse()?, denominator: 100 };
             Action::Network(NetworkConfig { loss, ..world.network() })
         }
+        ("fill", [node], [("free", free)]) => {
+            Action::Fill { node: number(node)?, free: free.parse()? }
+        }
+        ("free", [node], []) => Action::Free { node: number(node)? },
+        ("slow", [node, wait], []) => Action::Slow { node: number(node)?, wait: time(wait)? },
         ("set", [node], pairs) => Action::Set { node: number(node)?, changes: changes(pairs)? },
         _ => return Err(format!("{name} is no command, or wants other arguments").into()),
     })
@@ -301,7 +307,7 @@ impl Stage {
             let owner = owners.contains(&world.node_id(index));
             let held = match world.node(index) {
                 None => "is down".into(),
-                Some(node) => match node.object(key.as_bytes()) {
+                Some(_) => match world.object(index, key.as_bytes()) {
                     Some(object) => format!("holds {}", held(&self.names, &object)),
                     None if owner => "holds nothing".into(),
                     None => continue,

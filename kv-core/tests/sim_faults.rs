@@ -110,7 +110,7 @@ fn replicas_are_equal(world: &World, keys: &[Bytes], seed: u64) {
     for key in keys {
         let owners = layout.owners(layout.ring.partition_of(key));
         let held = (0..world.nodes()).filter(|node| owners.contains(&world.node_id(*node)));
-        let copies: Vec<_> = held.map(|node| world.node(node).unwrap().object(key)).collect();
+        let copies: Vec<_> = held.map(|node| world.object(node, key)).collect();
         let digests: Vec<_> =
             copies.iter().map(|copy| copy.as_ref().map(|object| object.digest())).collect();
         assert!(

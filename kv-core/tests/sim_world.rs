@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use kv_core::event::EventKind;
+use kv_core::id::FileId;
 use kv_core::rng::{Ratio, Rng};
 use kv_core::settings::Setting;
 use kv_core::sim::nemesis::{self, Nemesis};
@@ -196,6 +197,7 @@ fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
     };
     let workload = |keys, writes| Action::Workload(Workload { per_second: 1, keys, writes });
     let set = |node, setting, value| Action::Set { node, changes: vec![(setting, value)] };
+    let flip = |file, offset, bit| Action::Flip { node: 0, file, offset, bit };
     for (action, words) in [
         (Action::Crash { node: 2 }, "n3 is down already"),
         (Action::Restart { node: 0 }, "n1 is running"),
@@ -212,6 +214,11 @@ fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
         (set(0, Setting::ReadQuorum, 4), "cannot exceed replicas"),
         (set(2, Setting::ReadQuorum, 1), "n3 is down"),
         (get(9, "k"), "no node number 9"),
+        (Action::Fill { node: 3, free: 0 }, "no node number 3"),
+        (Action::Slow { node: 0, wait: Micros(90_000_000) }, "at most 60000 ms"),
+        (flip(FileId::table(77), 0, 0), "no such file: table 77"),
+        (flip(FileId::log(1), 1 << 40, 0), "counted from 0"),
+        (flip(FileId::log(1), 0, 8), "no bit 8"),
     ] {
         let refused = world.act(action.clone()).expect_err("it makes no sense");
         assert!(refused.0.contains(words), "{action:?}: {refused}");

@@ -10,6 +10,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::{Adoption, Cluster, PATIENCE, Wish, change};
 use crate::error::RequestError;
@@ -196,7 +197,7 @@ impl Cluster {
         if self.joining.merging.is_some_and(|(via, _)| via == from) {
             self.joining.merging = None;
         }
-        let ids: BTreeSet<RequestId> = self
+        let ids: Vec<RequestId> = self
             .wishes
             .extract_if(.., |_, (wish, _)| *wish == Wish::Together(from))
             .map(|(id, _)| id)

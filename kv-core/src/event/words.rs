@@ -48,8 +48,11 @@ impl EventKind {
             | Self::LogCut { .. }
             | Self::DiskFull
             | Self::DiskFreed
-            | Self::SegmentVerified { .. }
-            | Self::SegmentDamaged { .. }
+            | Self::Flushed { .. }
+            | Self::Compacted { .. }
+            | Self::Unreadable { .. }
+            | Self::FileVerified { .. }
+            | Self::FileDamaged { .. }
             | Self::Halted { .. } => self.disk_words(),
         }
     }
@@ -84,15 +87,20 @@ impl EventKind {
                 String::from("the disk is full: writes are refused until there is room")
             }
             Self::DiskFreed => String::from("the disk has room again: writes are accepted"),
-            Self::SegmentVerified { segment, records } => {
-                format!("log segment {}: all {records} records verified", segment.0)
+            Self::Flushed { bytes } => format!("wrote its memtable to a table of {bytes} bytes"),
+            Self::Compacted { level, read, written } => {
+                format!("merged tables of {read} bytes into {written} bytes in level {level}")
             }
-            Self::SegmentDamaged { segment, offset: Some(offset) } => {
-                format!("log segment {} is damaged at offset {offset}", segment.0)
+            Self::Unreadable { file, offset } => {
+                format!("{file} cannot be read at offset {offset}; other replicas must answer")
             }
-            Self::SegmentDamaged { segment, offset: None } => {
-                format!("log segment {} cannot be read", segment.0)
+            Self::FileVerified { file, records } => {
+                format!("{file}: all {records} checksums verified")
             }
+            Self::FileDamaged { file, offset: Some(offset) } => {
+                format!("{file} is damaged at offset {offset}")
+            }
+            Self::FileDamaged { file, offset: None } => format!("{file} cannot be read"),
             Self::Halted { reason } => format!(
                 "halted, nothing more is acknowledged: {reason}; check the disk, then restart"
             ),

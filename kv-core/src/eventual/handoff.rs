@@ -12,14 +12,14 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Eventual, Ground, OBJECTS, parse_object_key};
+use super::{Eventual, Ground, OBJECTS, parse_object_key, tell};
 use crate::codec;
 use crate::disk::Disk;
 use crate::event::EventKind;
 use crate::id::{Epoch, LogPosition, NodeId};
 use crate::message::{Message, Token};
 use crate::ring::layout::Stage;
-use crate::storage::Batch;
+use crate::storage::{Batch, Item};
 use crate::time::{Micros, Mono};
 use crate::version::Object;
 
@@ -44,6 +44,8 @@ pub(super) struct HandOff {
     after: LogPosition,
     /// When to send the next batch, or this one again.
     go_on_at: Mono,
+    /// The objects could not be read at the last attempt.
+    stuck: bool,
     sent: BTreeMap<NodeId, u64>,
 }
 
@@ -78,6 +80,7 @@ impl Eventual {
             awaited: BTreeMap::new(),
             after: LogPosition::START,
             go_on_at: ground.now.mono,
+            stuck: false,
             sent: BTreeMap::new(),
         });
     }
@@ -109,11 +112,12 @@ impl Eventual {
         let mut batch = Batch::default();
         let mut after = LogPosition::START;
         for (key, object) in objects {
-            let stands = Self::merge_into(ground, key, object, &mut batch);
+            // Without an answer the sender tries again.
+            let Ok(stands) = Self::merge_into(ground, key, object, &mut batch) else { return };
             after = after.max(stands.unwrap_or_default());
         }
         if !batch.is_empty() {
-            // Without room there is no answer, and the sender tries again.
+            // The same where there is no room.
             let Ok(at) = Self::write_kept(ground, &batch) else { return };
             after = after.max(at);
         }
@@ -145,10 +149,25 @@ impl Eventual {
     }
 
     /// Collects objects from the cursor on for the new owners that may lack them.
-    fn next_batch<D: Disk>(&mut self, ground: &Ground<'_, D>, handoff: &mut HandOff) {
+    fn next_batch<D: Disk>(&mut self, ground: &mut Ground<'_, D>, handoff: &mut HandOff) {
         let Some(cursor) = handoff.cursor.take() else { return };
+        handoff.stuck = false;
         let (mut bytes, mut looked_at) = (0, 0);
-        for (place, value, at) in ground.store.scan(OBJECTS, &cursor) {
+        let mut scan = ground.store.scan_prefix(OBJECTS, &cursor);
+        loop {
+            let (place, value, at) = match scan.next(&*ground.disk) {
+                Ok(Some(Item { key, value, at })) => (key, value, at),
+                Ok(None) => break,
+                Err(fault) => {
+                    // Objects may be missing from here on, so this part is not done before it can be
+                    // read again.
+                    tell(ground.out, &fault);
+                    handoff.awaited.clear();
+                    handoff.cursor = Some(cursor);
+                    handoff.stuck = true;
+                    return;
+                }
+            };
             if bytes >= BATCH_BYTES || looked_at >= BATCH_OBJECTS {
                 handoff.cursor = Some(place.to_vec());
                 break;
@@ -171,7 +190,9 @@ impl Eventual {
     }
 
     fn send_batch<D: Disk>(&mut self, ground: &mut Ground<'_, D>, handoff: &mut HandOff) {
-        let pause = if handoff.awaited.is_empty() { Micros(0) } else { RESEND };
+        // Without anything to wait for there is more to look at, or it cannot be read just now.
+        let at_once = handoff.awaited.is_empty() && !handoff.stuck;
+        let pause = if at_once { Micros(0) } else { RESEND };
         handoff.go_on_at = ground.now.mono + pause;
         for (&node, objects) in &handoff.awaited {
             let message = Message::HandOff {

@@ -10,8 +10,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::codec;
+use crate::disk::Disk;
 use crate::id::PartitionId;
-use crate::storage::{Batch, Store};
+use crate::storage::{Batch, Store, Unreadable};
 
 /// How many counters one lease has.
 const LEASE: u64 = 1_024;
@@ -31,13 +32,19 @@ struct Lease {
 impl Leases {
     /// The next counter of a partition, which the caller confirms with [`Self::confirm`] once `batch`,
     /// to which a new lease is added if needed, is in the log.
-    pub(super) fn next(&mut self, store: &Store, partition: PartitionId, batch: &mut Batch) -> u64 {
-        let lease = self.lease(store, partition);
+    pub(super) fn next(
+        &mut self,
+        store: &mut Store,
+        disk: &impl Disk,
+        partition: PartitionId,
+        batch: &mut Batch,
+    ) -> Result<u64, Unreadable> {
+        let lease = self.lease(store, disk, partition)?;
         let counter = lease.used + 1;
         if counter > lease.end {
             batch.put(lease_key(partition), codec::encode(&(lease.end + LEASE)));
         }
-        counter
+        Ok(counter)
     }
 
     /// The counter is used and the batch is in the log.
@@ -52,16 +59,29 @@ impl Leases {
     }
 
     /// The last counter of a partition that was used, or may have been.
-    pub(super) fn used(&mut self, store: &Store, partition: PartitionId) -> u64 {
-        self.lease(store, partition).used
+    pub(super) fn used(
+        &mut self,
+        store: &mut Store,
+        disk: &impl Disk,
+        partition: PartitionId,
+    ) -> Result<u64, Unreadable> {
+        Ok(self.lease(store, disk, partition)?.used)
     }
 
-    fn lease(&mut self, store: &Store, partition: PartitionId) -> Lease {
-        *self.0.entry(partition).or_insert_with(|| {
-            let stored = store.get(&lease_key(partition));
-            let end = stored.and_then(|(bytes, _)| codec::decode(&bytes).ok()).unwrap_or(0);
-            Lease { used: end, end }
-        })
+    fn lease(
+        &mut self,
+        store: &mut Store,
+        disk: &impl Disk,
+        partition: PartitionId,
+    ) -> Result<Lease, Unreadable> {
+        if let Some(lease) = self.0.get(&partition) {
+            return Ok(*lease);
+        }
+        let stored = store.get(&lease_key(partition), disk)?;
+        let end = stored.and_then(|(bytes, _)| codec::decode(&bytes).ok()).unwrap_or(0);
+        let lease = Lease { used: end, end };
+        self.0.insert(partition, lease);
+        Ok(lease)
     }
 }
 
@@ -69,4 +89,13 @@ fn lease_key(partition: PartitionId) -> Vec<u8> {
     let mut key = alloc::vec![b'l'];
     key.extend_from_slice(&partition.0.to_be_bytes());
     key
+}
+
+/// The partition whose lease stands in this place of the store.
+#[must_use]
+pub fn parse_lease_key(bytes: &[u8]) -> Option<PartitionId> {
+    match bytes {
+        [b'l', high, low] => Some(PartitionId(u16::from_be_bytes([*high, *low]))),
+        _ => None,
+    }
 }

@@ -48,7 +48,8 @@ impl Eventual {
         let mut local = None;
         for &node in &operation.readers {
             if node == self.me {
-                local = Some(Self::load(ground.store, operation.partition, &operation.key));
+                // What this node cannot read, the others must know.
+                local = Self::load(ground, operation.partition, &operation.key).ok();
                 continue;
             }
             let epoch = ground.layout.epoch;
@@ -113,7 +114,8 @@ impl Eventual {
             return self.answer_read(ground, token, &merged);
         }
         let fresh = |node: &&NodeId| !stale.contains(node);
-        let holders = operation.answers.keys().filter(fresh).copied().collect();
+        let mut holders = BTreeSet::new();
+        holders.extend(operation.answers.keys().filter(fresh));
         operation.phase = Phase::Repair(Repair { merged: merged.clone(), holders, need });
         operation.receipt.repaired.clone_from(&stale);
         for node in stale {
@@ -152,7 +154,8 @@ impl Eventual {
                 Some(ReadValue { dot, stamp: sibling.stamp, value })
             })
             .collect();
-        values.sort_by_key(|value| core::cmp::Reverse((value.stamp, value.dot)));
+        // No two have one dot.
+        values.sort_unstable_by_key(|value| core::cmp::Reverse((value.stamp, value.dot)));
         let receipt = operation.receipt.clone();
         let context = Context::of(&operation.key, merged.clock().clone());
         if !operation.awaits_readers(ground.reachable) {
@@ -208,9 +211,8 @@ fn stale_among<'a>(
     merged: &Object,
 ) -> Vec<NodeId> {
     let digest = merged.digest();
-    let stale: BTreeSet<NodeId> = answers
+    answers
         .filter(|(_, object)| digest_of(object.as_ref()) != digest)
         .map(|(&node, _)| node)
-        .collect();
-    stale.into_iter().collect()
+        .collect()
 }

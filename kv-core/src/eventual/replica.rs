@@ -53,9 +53,10 @@ impl Eventual {
         let (object, after) = if refuses_epoch(ground, from, epoch) {
             (Err(Refusal::StaleEpoch), LogPosition::START)
         } else {
-            match Self::load(ground.store, partition, key) {
-                Some((object, at)) => (Ok(Some(object)), at),
-                None => (Ok(None), LogPosition::START),
+            match Self::load(ground, partition, key) {
+                Ok(Some((object, at))) => (Ok(Some(object)), at),
+                Ok(None) => (Ok(None), LogPosition::START),
+                Err(_) => (Err(Refusal::Unreadable), LogPosition::START),
             }
         };
         ground.out.send(from, Some(partition), after, Message::Fetched { token, object });
@@ -69,7 +70,7 @@ impl Eventual {
         object: &Object,
     ) -> Result<LogPosition, Refusal> {
         let mut batch = Batch::default();
-        if let Some(at) = Self::merge_into(ground, key, object, &mut batch) {
+        if let Some(at) = Self::merge_into(ground, key, object, &mut batch)? {
             return Ok(at);
         }
         Self::write_kept(ground, &batch)
@@ -81,14 +82,16 @@ impl Eventual {
         key: &Bytes,
         object: &Object,
         batch: &mut Batch,
-    ) -> Option<LogPosition> {
+    ) -> Result<Option<LogPosition>, Refusal> {
         let partition = ground.layout.ring.partition_of(key);
         let mut merged = object.clone();
-        if let Some((mine, at)) = Self::load(ground.store, partition, key) {
+        // What cannot be read must not be replaced: it may hold what no other replica has.
+        let mine = Self::load(ground, partition, key).map_err(|_| Refusal::Unreadable)?;
+        if let Some((mine, at)) = mine {
             merged = mine.clone();
             merged.merge(object);
             if merged.digest() == mine.digest() {
-                return Some(at);
+                return Ok(Some(at));
             }
         }
         let newest = object.siblings().max_by_key(|(dot, sibling)| (sibling.stamp, *dot));
@@ -97,7 +100,7 @@ impl Eventual {
             ground.out.event(EventKind::Stored { partition, key: hash::of(key), dot });
         }
         batch.put(object_key(partition, key), codec::encode(&merged));
-        None
+        Ok(None)
     }
 
     pub(super) fn write_kept<D: Disk>(
@@ -108,6 +111,7 @@ impl Eventual {
             return Err(Refusal::Busy);
         }
         ground.store.apply(batch, ground.disk).map_err(|error| match error {
+            StoreError::Busy => Refusal::Busy,
             // After a failed write the node halts, so this answer never leaves.
             StoreError::Full | StoreError::Failed(_) => Refusal::Full,
         })

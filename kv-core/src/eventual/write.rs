@@ -10,7 +10,7 @@ use alloc::string::String;
 use bytes::Bytes;
 
 use super::operation::{Group, Intent, Operation, Phase, Writing};
-use super::{Eventual, Ground, UNSYNCED_MAX, object_key};
+use super::{Eventual, Ground, UNSYNCED_MAX, object_key, tell};
 use crate::codec;
 use crate::disk::Disk;
 use crate::error::RequestError;
@@ -19,7 +19,7 @@ use crate::hash;
 use crate::id::{LogPosition, NodeId, PartitionId};
 use crate::message::{Message, Refusal, Token};
 use crate::request::{Basis, Reply};
-use crate::storage::{Batch, StoreError};
+use crate::storage::{Batch, StoreError, Unreadable};
 use crate::version::{Context, Dot, Object, Sibling};
 
 /// The most values that may stand beside each other under one key.
@@ -73,7 +73,7 @@ impl Eventual {
                 }
                 self.check_write(ground, token);
             }
-            (Phase::Write(writing), Some(Refusal::Full | Refusal::Busy)) => {
+            (Phase::Write(writing), Some(Refusal::Full | Refusal::Busy | Refusal::Unreadable)) => {
                 writing.refused.insert(from);
                 self.check_write(ground, token);
             }
@@ -108,7 +108,7 @@ impl Eventual {
     /// What the write has seen.
     fn context<D: Disk>(
         &mut self,
-        ground: &Ground<'_, D>,
+        ground: &mut Ground<'_, D>,
         token: Token,
         seen: Option<Context>,
     ) -> Result<Context, RequestError> {
@@ -119,7 +119,8 @@ impl Eventual {
             (Intent::Write { .. } | Intent::Read, None) => Context::default(),
         };
         // A context that claims counters which were never used would make later writes look seen.
-        let used = self.leases.used(ground.store, operation.partition);
+        let used = self.leases.used(ground.store, &*ground.disk, operation.partition);
+        let used = used.map_err(|fault| unreadable(ground, &fault))?;
         if context.clock().counter_of(self.actor) > used || !context.is_of(&operation.key) {
             return Err(RequestError::Invalid(String::from(
                 "the context was not made by this cluster for this key; nothing was changed, read the key again",
@@ -148,10 +149,12 @@ impl Eventual {
         if ground.store.unsynced_bytes() > UNSYNCED_MAX {
             return Err(RequestError::Busy);
         }
-        let mut object =
-            Self::load(ground.store, *partition, key).map(|(object, _)| object).unwrap_or_default();
+        let found =
+            Self::load(ground, *partition, key).map_err(|fault| unreadable(ground, &fault))?;
+        let mut object = found.map(|(object, _)| object).unwrap_or_default();
         let mut batch = Batch::default();
-        let counter = self.leases.next(ground.store, *partition, &mut batch);
+        let counter = self.leases.next(ground.store, &*ground.disk, *partition, &mut batch);
+        let counter = counter.map_err(|fault| unreadable(ground, &fault))?;
         let dot = Dot { actor: self.actor, counter };
         if object.clock().covers(dot) {
             return Err(RequestError::Conflict(String::from(
@@ -165,6 +168,7 @@ impl Eventual {
         batch.put(object_key(*partition, key), codec::encode(&object));
         let at = ground.store.apply(&batch, ground.disk).map_err(|error| match error {
             StoreError::Full => RequestError::Full,
+            StoreError::Busy => RequestError::Busy,
             StoreError::Failed(error) => RequestError::Unknown(format!("{error}")),
         })?;
         self.leases.confirm(*partition, counter);
@@ -268,4 +272,10 @@ fn check_reachable<D>(ground: &Ground<'_, D>, groups: &[Group]) -> Result<(), Re
         }
     }
     Ok(())
+}
+
+/// The refusal of a write because what is there cannot be read.
+fn unreadable<D>(ground: &mut Ground<'_, D>, fault: &Unreadable) -> RequestError {
+    tell(ground.out, fault);
+    RequestError::Unavailable(format!("{fault}; nothing was changed, write through another node"))
 }

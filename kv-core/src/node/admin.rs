@@ -11,8 +11,8 @@ use crate::event::{EventKind, Operation};
 use crate::id::{LogPosition, RequestId};
 use crate::message::ClusterCommand;
 use crate::request::{Reply, Request};
-use crate::settings::Setting;
-use crate::storage::Batch;
+use crate::settings::{Setting, SettingsDocument};
+use crate::storage::{Batch, StoreError};
 use crate::time::Now;
 
 impl Node {
@@ -37,12 +37,9 @@ impl Node {
             self.out.reply(id, LogPosition::START, Err(error));
             return;
         }
-        let before = self.gossip.document().clone();
         let at = match self.choose(now, changes, disk) {
             Ok(at) => at,
             Err(error) => {
-                self.gossip.replace_document(before);
-                self.refresh_settings(now);
                 self.out.reply(id, LogPosition::START, Err(error));
                 return;
             }
@@ -63,7 +60,10 @@ impl Node {
     /// Makes the settings document durable after it has changed.
     pub(super) fn write_settings(&mut self, now: Now, disk: &mut impl Disk) {
         // Without room the change lives in memory; it will be in the next document that fits.
-        let _ = self.log_settings(disk);
+        let document = self.gossip.document().clone();
+        if let Ok(at) = self.log_settings(&document, disk) {
+            self.gossip.document_written(at);
+        }
         self.refresh_settings(now);
     }
 
@@ -81,8 +81,9 @@ impl Node {
         if document == *self.gossip.document() {
             return Ok(LogPosition::START);
         }
+        let at = self.log_settings(&document, disk)?;
         self.gossip.replace_document(document);
-        let at = self.log_settings(disk)?;
+        self.gossip.document_written(at);
         self.refresh_settings(now);
         for &(setting, value) in changes.iter().filter(|(setting, _)| *setting != Setting::Replicas)
         {
@@ -92,12 +93,18 @@ impl Node {
         Ok(at)
     }
 
-    fn log_settings(&mut self, disk: &mut impl Disk) -> Result<LogPosition, RequestError> {
+    fn log_settings(
+        &mut self,
+        document: &SettingsDocument,
+        disk: &mut impl Disk,
+    ) -> Result<LogPosition, RequestError> {
         let mut batch = Batch::default();
-        batch.put(super::opening::SETTINGS, codec::encode(self.gossip.document()));
-        let at = self.store.apply(&batch, disk).map_err(|_| RequestError::Full)?;
-        self.gossip.document_written(at);
-        Ok(at)
+        batch.put(super::opening::SETTINGS, codec::encode(document));
+        self.store.apply(&batch, disk).map_err(|error| match error {
+            StoreError::Busy => RequestError::Busy,
+            // After a failed write the node halts, so this answer never leaves.
+            StoreError::Full | StoreError::Failed(_) => RequestError::Full,
+        })
     }
 
     /// Why no request is served before this node is a member, or after it was removed.

@@ -62,6 +62,8 @@ pub enum OpenError {
     Invalid(String),
     /// The store's checksums hold and yet an entry of the node itself is of another release.
     Unreadable(&'static str),
+    /// An entry of the node itself is damaged. Nothing changed.
+    Damaged(&'static str, storage::Unreadable),
     /// The first record could not be written.
     Write(storage::StoreError),
 }
@@ -79,6 +81,10 @@ impl fmt::Display for OpenError {
                 f,
                 "the data folder was written by another release ({what} cannot be read): start that release; nothing was changed"
             ),
+            Self::Damaged(what, fault) => write!(
+                f,
+                "{what} cannot be read, for {fault}. Nothing was changed. Put an undamaged copy of the file back; or move the data folder away and start the node with an empty one under the same name"
+            ),
             Self::Write(error) => write!(f, "the data folder cannot be written: {error}"),
         }
     }
@@ -88,15 +94,15 @@ impl core::error::Error for OpenError {}
 
 pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, OpenError> {
     check(&boot)?;
-    let (mut store, recovery) =
-        Store::open(boot.segment_bytes, disk).map_err(OpenError::Storage)?;
+    let (mut store, recovery) = Store::open(boot.storage, disk).map_err(OpenError::Storage)?;
     let mut rng = Rng::new(boot.entropy);
-    let identity = identify(&store, &boot.name, &mut rng)?;
-    let layout: Option<Layout> = read(&store, LAYOUT, "the layout")?;
-    let document: SettingsDocument = read(&store, SETTINGS, "the settings")?.unwrap_or_default();
+    let identity = identify(&mut store, &*disk, &boot.name, &mut rng)?;
+    let layout: Option<Layout> = read(&mut store, &*disk, LAYOUT, "the layout")?;
+    let document: SettingsDocument =
+        read(&mut store, &*disk, SETTINGS, "the settings")?.unwrap_or_default();
     let mut batch = Batch::default();
     batch.put(IDENTITY, codec::encode(&identity));
-    let at = store.apply(&batch, disk).map_err(OpenError::Write)?;
+    let at = store.apply_always(&batch, disk).map_err(OpenError::Write)?;
 
     let Identity { incarnation, boot: count, .. } = identity;
     let me = NodeId::of_name(&boot.name);
@@ -133,11 +139,11 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
         listings: alloc::collections::BTreeMap::new(),
         timers: TimerTable::default(),
         sync_outstanding: false,
-        verifying: None,
         full: false,
         halted: None,
     };
     node.gossip.document_written(at);
+    node.timers.set(super::SCRUB_TIMER, now.mono + super::SCRUB);
     node.resume(now, at, disk);
     Ok(node)
 }
@@ -182,8 +188,13 @@ fn check(boot: &Boot) -> Result<(), OpenError> {
 }
 
 /// The identity in the folder, opened once more, or a new one.
-fn identify(store: &Store, name: &str, rng: &mut Rng) -> Result<Identity, OpenError> {
-    let found: Option<Identity> = read(store, IDENTITY, "its identity")?;
+fn identify(
+    store: &mut Store,
+    disk: &impl Disk,
+    name: &str,
+    rng: &mut Rng,
+) -> Result<Identity, OpenError> {
+    let found: Option<Identity> = read(store, disk, IDENTITY, "its identity")?;
     match found {
         Some(found) if found.name != name => {
             Err(OpenError::OtherNode { found: found.name, wanted: String::from(name) })
@@ -198,10 +209,12 @@ fn identify(store: &Store, name: &str, rng: &mut Rng) -> Result<Identity, OpenEr
 }
 
 fn read<T: DeserializeOwned>(
-    store: &Store,
+    store: &mut Store,
+    disk: &impl Disk,
     key: &[u8],
     what: &'static str,
 ) -> Result<Option<T>, OpenError> {
-    let Some((bytes, _)) = store.get(key) else { return Ok(None) };
+    let found = store.get(key, disk).map_err(|fault| OpenError::Damaged(what, fault))?;
+    let Some((bytes, _)) = found else { return Ok(None) };
     codec::decode(&bytes).map(Some).map_err(|_| OpenError::Unreadable(what))
 }

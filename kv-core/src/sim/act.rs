@@ -3,8 +3,11 @@
 use alloc::format;
 
 use super::client::Purpose;
-use super::config::{Action, ActionRefused, refuse};
+use super::config::{Action, ActionRefused, check_wait, refuse};
+use super::disk::SimDisk;
 use super::world::World;
+use crate::disk::Disk;
+use crate::id::FileId;
 use crate::request::Request;
 use crate::settings::Setting;
 
@@ -45,8 +48,15 @@ impl World {
             Action::Heal => {}
             Action::Network(network) => network.check()?,
             Action::Set { node, changes } => return self.check_settings(*node, changes),
+            Action::Slow { node, wait } => {
+                self.name(*node)?;
+                check_wait(*wait)?;
+            }
+            Action::Flip { node, file, offset, bit } => {
+                return self.check_flip(*node, *file, *offset, *bit);
+            }
             Action::Workload(workload) => workload.check()?,
-            Action::Client { node, .. } => {
+            Action::Fill { node, .. } | Action::Free { node } | Action::Client { node, .. } => {
                 self.name(*node)?;
             }
         }
@@ -86,6 +96,23 @@ impl World {
         }
     }
 
+    fn check_flip(
+        &self,
+        node: u16,
+        file: FileId,
+        offset: u64,
+        bit: u8,
+    ) -> Result<(), ActionRefused> {
+        let name = self.name(node)?;
+        match self.disk(node).map(|disk| disk.len(file)) {
+            Some(Ok(length)) if offset < length && bit < 8 => Ok(()),
+            Some(Ok(length)) => refuse(format!(
+                "{file} of {name} has {length} bytes of 8 bits, counted from 0, and no bit {bit} of byte {offset}"
+            )),
+            Some(Err(_)) | None => refuse(format!("{name} has no such file: {file}")),
+        }
+    }
+
     /// Does an action that makes sense.
     pub(super) fn perform(&mut self, action: Action) {
         match action {
@@ -108,11 +135,30 @@ impl World {
             Action::Set { node, changes } => {
                 self.ask(node, Purpose::Settings, Request::Set { changes });
             }
+            Action::Fill { node, free } => {
+                self.change_disk(node, |disk| disk.limit(Some(disk.used().saturating_add(free))));
+            }
+            Action::Free { node } => self.change_disk(node, |disk| disk.limit(None)),
+            Action::Slow { node, wait } => {
+                if let Some(host) = self.hosts.get_mut(usize::from(node)) {
+                    host.wait = wait;
+                }
+            }
+            Action::Flip { node, file, offset, bit } => self.change_disk(node, |disk| {
+                // It reaches so far, or the action would make no sense.
+                drop(disk.flip(file, offset, bit));
+            }),
             Action::Workload(workload) => {
                 self.clients.workload = workload;
                 self.generate_anew();
             }
             Action::Client { node, operation } => self.operate(node, operation, false),
+        }
+    }
+
+    fn change_disk(&mut self, node: u16, change: impl FnOnce(&mut SimDisk)) {
+        if let Some(host) = self.hosts.get_mut(usize::from(node)) {
+            change(&mut host.disk);
         }
     }
 

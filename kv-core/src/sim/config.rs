@@ -10,6 +10,7 @@ use core::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::id::FileId;
 use crate::ring::PARTITIONS;
 use crate::rng::{Ratio, Rng};
 use crate::settings::{Setting, Settings};
@@ -57,9 +58,7 @@ impl SimConfig {
                 self.partitions
             ));
         }
-        if self.sync > Self::DELAY_MAX {
-            return refuse(format!("a sync takes at most {} ms", Self::DELAY_MAX.as_millis()));
-        }
+        check_wait(self.sync)?;
         Settings::default().with(&self.settings).map_err(ActionRefused)?;
         self.network.check()?;
         self.workload.check()
@@ -181,7 +180,7 @@ impl Workload {
 /// One thing done to the world. Nodes are counted from 0, as the page shows them from left to right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// A node loses power: what its disk had not synced is gone, but for a torn part.
+    /// A node loses power, in the middle of its jobs: of what was not synced its disk keeps any part.
     Crash {
         /// Which.
         node: u16,
@@ -220,6 +219,36 @@ pub enum Action {
         node: u16,
         /// To what.
         changes: Vec<(Setting, u64)>,
+    },
+    /// A node's disk fills up: it takes so many more bytes, whatever is on it already.
+    Fill {
+        /// Whose.
+        node: u16,
+        /// How many.
+        free: u64,
+    },
+    /// There is any amount of room on a node's disk again.
+    Free {
+        /// Whose.
+        node: u16,
+    },
+    /// From now on each sync and each job of a node takes so long.
+    Slow {
+        /// Whose.
+        node: u16,
+        /// How long.
+        wait: Micros,
+    },
+    /// A bit of a file on a node's disk turns over, durably.
+    Flip {
+        /// Whose.
+        node: u16,
+        /// Which file.
+        file: FileId,
+        /// Which byte, counted from 0.
+        offset: u64,
+        /// Which bit of it, from 0 to 7.
+        bit: u8,
     },
     /// The generated clients change.
     Workload(Workload),
@@ -304,6 +333,15 @@ impl core::error::Error for ActionRefused {}
 
 pub(super) fn refuse<T>(words: impl Into<String>) -> Result<T, ActionRefused> {
     Err(ActionRefused(words.into()))
+}
+
+/// Whether a sync can take so long; else words that say so.
+pub(super) fn check_wait(wait: Micros) -> Result<(), ActionRefused> {
+    let most = SimConfig::DELAY_MAX;
+    if wait > most {
+        return refuse(format!("a sync takes at most {} ms", most.as_millis()));
+    }
+    Ok(())
 }
 
 fn check_ratio(what: &str, ratio: Ratio) -> Result<(), ActionRefused> {

@@ -1,99 +1,210 @@
-//! A disk that forgets: what was not synced is lost in a crash, but for a part chosen at random.
+//! A disk in memory that forgets, and fails when it is told to.
 //!
-//! Each file knows what of it is durable: nothing, its first so many bytes, or an older image of it
-//! when durable bytes were overwritten, cut off or removed since. A crash leaves the durable bytes and
-//! a random prefix of what follows them, each file on its own, so a later file can survive better than
-//! an earlier one. Contents are chunks that clones share, so copying a disk copies no data.
+//! What was not synced is lost in a crash, but for sectors chosen at random ([`mod@file`]); a new file may be
+//! missing then, and a removed one be back. Beyond that the disk does what real ones do: it fills up,
+//! turns bits over, fails to sync or to read, and loses power in the middle of things. Contents are
+//! chunks that clones share, so copying a disk copies no data. Without faults it is also the disk of a
+//! page, which has no other.
 //!
-//! Left out: errors, damage and a limit of space.
+//! Left out: time. How long syncs and jobs take is a matter of the world.
 
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
+mod content;
+mod file;
+
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::disk::{Disk, DiskError};
+use content::Content;
+use file::{File, SECTOR};
+
+use crate::disk::{Disk, DiskError, JobDisk};
 use crate::hash::Rolling;
-use crate::id::{FileId, LogPosition};
+use crate::id::{FileId, FileKind, LogPosition};
 use crate::rng::Rng;
 
 /// The files of one simulated node.
 #[derive(Clone, Debug, Default)]
 pub struct SimDisk {
     files: BTreeMap<FileId, File>,
+    /// Durable files that were removed, but not durably.
+    ghosts: BTreeMap<FileId, Content>,
+    /// Bytes of all files.
+    used: u64,
+    faults: Faults,
+    operations: u64,
     written: Rolling,
 }
 
-#[derive(Clone, Debug)]
-struct File {
-    /// What reading sees; none if the file was removed.
-    now: Option<Content>,
-    durable: Durable,
-}
-
-/// What a crash cannot take.
-#[derive(Clone, Debug)]
-enum Durable {
-    /// Not even that the file exists.
-    Nothing,
-    /// The first so many bytes of what is there now.
-    Prefix(u64),
-    /// The file as it was before durable bytes of it changed; or, if that change has reached the
-    /// device, the first so many bytes of what is there now.
-    Image(Content, u64),
+/// What is wrong with a disk.
+#[derive(Clone, Debug, Default)]
+struct Faults {
+    /// How many bytes of files it holds; any number if none.
+    capacity: Option<u64>,
+    /// After how many more operations the power fails; never if none.
+    power: Option<u64>,
+    /// The next sync fails.
+    sync: bool,
+    /// Sectors that cannot be read.
+    unreadable: BTreeSet<(FileId, u64)>,
 }
 
 impl SimDisk {
+    /// Makes the log durable up to a position: earlier segments whole, and of the segment of the position
+    /// what lies before it; and that they exist.
+    pub fn sync_log(&mut self, upto: LogPosition) -> Result<(), DiskError> {
+        self.operate()?;
+        let covered = self
+            .files
+            .range(..=upto.segment)
+            .filter(|(id, file)| id.kind() == Some(FileKind::Log) && !file.is_durable());
+        for id in covered.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.sync_file(id, if id < upto.segment { u64::MAX } else { upto.offset })?;
+        }
+        Ok(())
+    }
+
+    /// Loses power, and comes back. Equal generators leave equal files.
+    pub fn crash(&mut self, rng: &mut Rng) {
+        let seed = rng.any();
+        let before = core::mem::take(&mut self.files);
+        let mut ghosts = core::mem::take(&mut self.ghosts);
+        for (id, file) in before {
+            // What becomes of one file does not disturb another.
+            let mut rng = Rng::stream(seed, id.0);
+            let ghost = ghosts.remove(&id);
+            if file.durable().is_some() || rng.below(2) == 0 {
+                self.files.insert(id, File::left(file.crash(&mut rng)));
+            } else if let Some(ghost) = ghost.filter(|_| rng.below(2) == 0) {
+                self.files.insert(id, File::left(ghost));
+            }
+        }
+        for (id, ghost) in ghosts {
+            if Rng::stream(seed, id.0).below(2) == 0 {
+                self.files.insert(id, File::left(ghost));
+            }
+        }
+        self.used = self.files.values().map(|file| file.now().len()).sum();
+        self.faults.power = None;
+        self.faults.sync = false;
+    }
+
+    /// How many operations there were that change a file or sync one.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// After so many more operations the power fails: nothing works from then on until
+    /// [`Self::crash`] has shown what was lost.
+    pub fn fail_power_after(&mut self, operations: u64) {
+        self.faults.power = Some(operations);
+    }
+
+    /// Limits the bytes of all files together, or ends the limit. There may be more of them already.
+    pub fn limit(&mut self, capacity: Option<u64>) {
+        self.faults.capacity = capacity;
+    }
+
+    /// The limit, if there is one.
+    #[must_use]
+    pub fn capacity(&self) -> Option<u64> {
+        self.faults.capacity
+    }
+
+    /// Bytes of all files together.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Turns a bit of a file over, where it is durable also there. Fails if the file does not reach there.
+    pub fn flip(&mut self, file: FileId, offset: u64, bit: u8) -> Result<(), DiskError> {
+        let file = self.files.get_mut(&file).ok_or(DiskError::NotFound)?;
+        if offset >= file.now().len() {
+            return Err(DiskError::OutOfBounds);
+        }
+        file.flip(offset, bit);
+        Ok(())
+    }
+
+    /// The next sync fails. What it should have made durable never will be, though later syncs succeed:
+    /// operating systems take what they could not write for clean.
+    pub fn fail_next_sync(&mut self) {
+        self.faults.sync = true;
+    }
+
+    /// The sector around this offset of a file can no longer be read, until the file is removed.
+    pub fn fail_reads(&mut self, file: FileId, offset: u64) {
+        self.faults.unreadable.insert((file, offset / SECTOR));
+    }
+
     /// A hash of everything ever written, in its order.
-    pub(super) fn written(&self) -> u64 {
+    #[must_use]
+    pub fn written(&self) -> u64 {
         self.written.value()
     }
 
-    /// Makes everything up to a position durable: earlier files whole, and of the file of the position
-    /// as much as lies before it.
-    pub(super) fn sync(&mut self, upto: LogPosition) {
-        self.files.retain(|&id, file| {
-            if id > upto.segment {
-                return true;
-            }
-            let Some(now) = &file.now else { return false };
-            let covered = if id < upto.segment { now.len } else { upto.offset.min(now.len) };
-            let before = match file.durable {
-                Durable::Prefix(length) => length,
-                Durable::Nothing | Durable::Image(..) => 0,
-            };
-            file.durable = Durable::Prefix(covered.max(before));
-            true
-        });
+    fn sync_file(&mut self, id: FileId, upto: u64) -> Result<(), DiskError> {
+        let file = self.files.get_mut(&id).ok_or(DiskError::NotFound)?;
+        if core::mem::take(&mut self.faults.sync) {
+            file.forget();
+            return Err(DiskError::Io("the device could not write".into()));
+        }
+        if file.durable().is_none() {
+            // The folder is synced for it, and so all of its changes are.
+            self.ghosts.clear();
+        }
+        file.sync(upto);
+        Ok(())
     }
 
-    /// Loses power.
-    pub(super) fn crash(&mut self, rng: &mut Rng) {
-        self.files.retain(|_, file| {
-            // Both numbers are always drawn, so that one file's state does not disturb the next.
-            let survives = rng.below(2) == 0;
-            let part = rng.any();
-            let kept = |length: u64, durable: u64| {
-                let choices = u128::from(length - durable + 1);
-                durable + ((u128::from(part) * choices) >> 64) as u64
-            };
-            match (&mut file.durable, &mut file.now) {
-                (Durable::Nothing, Some(now)) if survives => now.truncate(kept(now.len, 0)),
-                (Durable::Nothing, _) => return false,
-                (Durable::Prefix(durable), Some(now)) => now.truncate(kept(now.len, *durable)),
-                (Durable::Image(_, changed), Some(now)) if survives => {
-                    now.truncate(kept(now.len, (*changed).min(now.len)));
-                }
-                (Durable::Image(..), None) if survives => return false,
-                (Durable::Image(image, _), now) => *now = Some(image.clone()),
-                (Durable::Prefix(_), None) => return false,
-            }
-            file.durable = Durable::Prefix(file.now.as_ref().map_or(0, |now| now.len));
-            true
-        });
+    /// Counts an operation that is about to be done, if there is power for it.
+    fn operate(&mut self) -> Result<(), DiskError> {
+        self.powered()?;
+        self.operations += 1;
+        if let Some(left) = &mut self.faults.power {
+            *left -= 1;
+        }
+        Ok(())
     }
 
-    fn content(&mut self, file: FileId) -> Result<&mut Content, DiskError> {
-        self.files.get_mut(&file).and_then(|file| file.now.as_mut()).ok_or(DiskError::NotFound)
+    fn powered(&self) -> Result<(), DiskError> {
+        match self.faults.power {
+            Some(0) => Err(DiskError::Io("the power is gone".into())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn file(&self, file: FileId) -> Result<&File, DiskError> {
+        self.powered()?;
+        self.files.get(&file).ok_or(DiskError::NotFound)
+    }
+
+    /// How many of so many more bytes there is room for.
+    fn room(&self, bytes: u64) -> u64 {
+        let free = self.faults.capacity.map(|capacity| capacity.saturating_sub(self.used));
+        free.map_or(bytes, |free| free.min(bytes))
+    }
+
+    fn write(&mut self, id: FileId, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        let length = self.file(id)?.now().len();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let end = offset.checked_add(bytes.len() as u64).ok_or(DiskError::OutOfBounds)?;
+        let growth = end.saturating_sub(length);
+        let room = self.room(growth);
+        self.operate()?;
+        // Bytes for which there is no room are at the end of those to be written.
+        let fitting = (bytes.len() as u64).saturating_sub(growth - room) as usize;
+        if fitting > 0 || room == growth {
+            self.used += room;
+            if let Some(file) = self.files.get_mut(&id) {
+                file.write_at(offset, &bytes[..fitting]);
+            }
+        }
+        self.note(3, id, offset, &bytes[..fitting]);
+        if room == growth { Ok(()) } else { Err(DiskError::Full) }
     }
 
     fn note(&mut self, what: u8, file: FileId, place: u64, bytes: &[u8]) {
@@ -105,147 +216,78 @@ impl SimDisk {
     }
 }
 
-impl File {
-    /// Keeps the durable bytes apart if those from `from` on are about to change. Once the change is
-    /// on the device, so are the first `changed` bytes of what is there then.
-    fn before_change(&mut self, from: u64, changed: u64) {
-        match (&mut self.durable, &self.now) {
-            (Durable::Prefix(durable), Some(now)) if from < *durable => {
-                let mut image = now.clone();
-                image.truncate(*durable);
-                self.durable = Durable::Image(image, changed);
-            }
-            (Durable::Image(_, before), _) => *before = changed.min(*before),
-            (Durable::Prefix(_) | Durable::Nothing, _) => {}
-        }
-    }
-}
-
 impl Disk for SimDisk {
-    fn create(&mut self, file: FileId) -> Result<(), DiskError> {
-        let entry = self.files.entry(file).or_insert(File { now: None, durable: Durable::Nothing });
-        if entry.now.is_some() {
+    fn create(&mut self, file: FileId, room: u64) -> Result<(), DiskError> {
+        self.operate()?;
+        if self.files.contains_key(&file) {
             return Err(DiskError::Exists);
         }
-        entry.now = Some(Content::default());
-        self.note(1, file, 0, &[]);
+        if self.room(room) < room {
+            return Err(DiskError::Full);
+        }
+        self.used += room;
+        self.files.insert(file, File::new(room));
+        self.note(1, file, room, &[]);
         Ok(())
     }
 
     fn append(&mut self, file: FileId, bytes: &[u8]) -> Result<(), DiskError> {
-        self.content(file)?.append(bytes);
-        self.note(2, file, 0, bytes);
-        Ok(())
+        let end = self.len(file)?;
+        self.write(file, end, bytes)
     }
 
     fn write_at(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.content(file)?;
-        if let Some(file) = self.files.get_mut(&file) {
-            file.before_change(offset, u64::MAX);
+        self.write(file, offset, bytes)
+    }
+
+    fn read_at(&self, file: FileId, offset: u64, length: u64) -> Result<Vec<u8>, DiskError> {
+        let bytes = self.file(file)?.now().read_at(offset, length).ok_or(DiskError::OutOfBounds)?;
+        let sectors = (file, offset / SECTOR)..(file, (offset + length).div_ceil(SECTOR));
+        if !bytes.is_empty() && self.faults.unreadable.range(sectors).next().is_some() {
+            return Err(DiskError::Io("the device could not read".into()));
         }
-        self.content(file)?.write_at(offset, bytes);
-        self.note(3, file, offset, bytes);
-        Ok(())
+        Ok(bytes)
     }
 
-    fn read_at(&mut self, file: FileId, offset: u64, length: u64) -> Result<Vec<u8>, DiskError> {
-        self.content(file)?.read_at(offset, length).ok_or(DiskError::OutOfBounds)
-    }
-
-    fn len(&mut self, file: FileId) -> Result<u64, DiskError> {
-        Ok(self.content(file)?.len)
+    fn len(&self, file: FileId) -> Result<u64, DiskError> {
+        Ok(self.file(file)?.now().len())
     }
 
     fn truncate(&mut self, file: FileId, length: u64) -> Result<(), DiskError> {
-        if length > self.content(file)?.len {
+        self.operate()?;
+        let entry = self.files.get_mut(&file).ok_or(DiskError::NotFound)?;
+        let before = entry.now().len();
+        if length > before {
             return Err(DiskError::OutOfBounds);
         }
-        if let Some(file) = self.files.get_mut(&file) {
-            file.before_change(length, length);
-        }
-        self.content(file)?.truncate(length);
+        entry.truncate(length);
+        self.used -= before - length;
         self.note(4, file, length, &[]);
         Ok(())
     }
 
     fn remove(&mut self, file: FileId) -> Result<(), DiskError> {
-        self.content(file)?;
-        if let Some(entry) = self.files.get_mut(&file) {
-            entry.before_change(0, 0);
-            entry.now = None;
-            if matches!(entry.durable, Durable::Nothing) {
-                self.files.remove(&file);
-            }
+        self.operate()?;
+        let removed = self.files.remove(&file).ok_or(DiskError::NotFound)?;
+        self.used -= removed.now().len();
+        if let Some(durable) = removed.durable() {
+            self.ghosts.insert(file, durable.clone());
         }
+        self.faults.unreadable.retain(|(of, _)| *of != file);
         self.note(5, file, 0, &[]);
         Ok(())
     }
 
-    fn list(&mut self) -> Result<Vec<FileId>, DiskError> {
-        Ok(self.files.iter().filter(|(_, file)| file.now.is_some()).map(|(id, _)| *id).collect())
+    fn list(&self) -> Result<Vec<FileId>, DiskError> {
+        self.powered()?;
+        Ok(self.files.keys().copied().collect())
     }
 }
 
-/// Bytes of one file in chunks of [`Content::CHUNK`] bytes, the last one shorter.
-#[derive(Clone, Debug, Default)]
-struct Content {
-    chunks: Vec<Arc<Vec<u8>>>,
-    len: u64,
-}
-
-impl Content {
-    const CHUNK: usize = 4_096;
-
-    fn append(&mut self, mut bytes: &[u8]) {
-        self.len += bytes.len() as u64;
-        while !bytes.is_empty() {
-            if self.chunks.last().is_none_or(|chunk| chunk.len() == Self::CHUNK) {
-                self.chunks.push(Arc::default());
-            }
-            let Some(last) = self.chunks.last_mut() else { return };
-            let (fits, rest) = bytes.split_at(bytes.len().min(Self::CHUNK - last.len()));
-            Arc::make_mut(last).extend_from_slice(fits);
-            bytes = rest;
-        }
-    }
-
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) {
-        while self.len < offset {
-            let missing = (offset - self.len).min(Self::CHUNK as u64) as usize;
-            self.append(&[0; Self::CHUNK][..missing]);
-        }
-        let inside = ((self.len - offset) as usize).min(bytes.len());
-        for (place, byte) in (offset as usize..).zip(&bytes[..inside]) {
-            Arc::make_mut(&mut self.chunks[place / Self::CHUNK])[place % Self::CHUNK] = *byte;
-        }
-        self.append(&bytes[inside..]);
-    }
-
-    fn read_at(&self, offset: u64, length: u64) -> Option<Vec<u8>> {
-        let end = offset.checked_add(length).filter(|end| *end <= self.len)?;
-        let (mut place, end) = (offset as usize, end as usize);
-        let mut bytes = Vec::with_capacity(end - place);
-        while place < end {
-            let within = place % Self::CHUNK;
-            let stop = (within + end - place).min(Self::CHUNK);
-            bytes.extend_from_slice(&self.chunks[place / Self::CHUNK][within..stop]);
-            place += stop - within;
-        }
-        Some(bytes)
-    }
-
-    fn truncate(&mut self, length: u64) {
-        if length >= self.len {
-            return;
-        }
-        self.len = length;
-        self.chunks.truncate((length as usize).div_ceil(Self::CHUNK));
-        let within = length as usize % Self::CHUNK;
-        if within > 0
-            && let Some(last) = self.chunks.last_mut()
-        {
-            Arc::make_mut(last).truncate(within);
-        }
+impl JobDisk for SimDisk {
+    fn sync(&mut self, file: FileId) -> Result<(), DiskError> {
+        self.operate()?;
+        self.sync_file(file, u64::MAX)
     }
 }
 
@@ -253,120 +295,224 @@ impl Content {
 mod tests {
     use super::*;
 
-    const LOG: FileId = FileId(1);
+    const LOG: FileId = FileId::log(1);
+    const TABLE: FileId = FileId::table(1);
 
-    fn upto(segment: FileId, offset: u64) -> LogPosition {
-        LogPosition { segment, offset }
+    fn upto(offset: u64) -> LogPosition {
+        LogPosition { segment: LOG, offset }
     }
 
-    fn whole(disk: &mut SimDisk, file: FileId) -> Vec<u8> {
-        let length = disk.len(file).unwrap();
-        disk.read_at(file, 0, length).unwrap()
+    fn whole(disk: &SimDisk, file: FileId) -> Option<Vec<u8>> {
+        disk.len(file).ok().map(|length| disk.read_at(file, 0, length).unwrap())
     }
 
-    #[test]
-    fn a_file_behaves_like_a_vector_of_bytes() {
-        let mut rng = Rng::new(5);
-        let mut disk = SimDisk::default();
-        disk.create(LOG).unwrap();
-        let mut model: Vec<u8> = Vec::new();
-        for round in 0..300_u64 {
-            let bytes = alloc::vec![round as u8; rng.below(6_000) as usize];
-            let at = rng.below(model.len() as u64 + 1);
-            match rng.below(4) {
-                0 => {
-                    disk.truncate(LOG, at).unwrap();
-                    model.truncate(at as usize);
-                }
-                1 => {
-                    let at = at + rng.below(100);
-                    disk.write_at(LOG, at, &bytes).unwrap();
-                    let end = at as usize + bytes.len();
-                    model.resize(model.len().max(end), 0);
-                    model[at as usize..end].copy_from_slice(&bytes);
-                }
-                _ => {
-                    disk.append(LOG, &bytes).unwrap();
-                    model.extend_from_slice(&bytes);
-                }
-            }
-            let (start, length) = (at.min(model.len() as u64), rng.below(9_000));
-            let end = (start + length).min(model.len() as u64);
-            let read = disk.read_at(LOG, start, end - start).unwrap();
-            assert_eq!(read, model[start as usize..end as usize]);
+    /// What crashes leave of a file, and how often. What survived one crash survives the next.
+    fn left_of(disk: &SimDisk, file: FileId) -> BTreeMap<Option<Vec<u8>>, u32> {
+        let mut left = BTreeMap::new();
+        for seed in 0..600 {
+            let mut disk = disk.clone();
+            disk.crash(&mut Rng::new(seed));
+            let now = whole(&disk, file);
+            assert_eq!(disk.used(), disk.files.values().map(|file| file.now().len()).sum());
+            disk.crash(&mut Rng::new(seed + 1));
+            assert_eq!(whole(&disk, file), now);
+            *left.entry(now).or_insert(0) += 1;
         }
-        assert_eq!(whole(&mut disk, LOG), model);
-        let length = model.len() as u64;
-        assert_eq!(disk.read_at(LOG, length, 1), Err(DiskError::OutOfBounds));
-        assert_eq!(disk.read_at(LOG, u64::MAX, 2), Err(DiskError::OutOfBounds));
-        assert_eq!(disk.truncate(LOG, length + 1), Err(DiskError::OutOfBounds));
+        left
+    }
+
+    /// Of so many sectors each is filled with one byte.
+    fn sectors(bytes: &[u8]) -> Vec<u8> {
+        bytes.iter().flat_map(|byte| [*byte; SECTOR as usize]).collect()
     }
 
     #[test]
     fn what_is_missing_or_there_already_is_an_error() {
         let mut disk = SimDisk::default();
-        disk.create(LOG).unwrap();
-        assert_eq!(disk.create(LOG), Err(DiskError::Exists));
-        assert_eq!(disk.append(FileId(2), b"x"), Err(DiskError::NotFound));
+        disk.create(LOG, 3).unwrap();
+        assert_eq!(disk.create(LOG, 0), Err(DiskError::Exists));
+        assert_eq!(disk.append(TABLE, b"x"), Err(DiskError::NotFound));
+        assert_eq!(disk.sync(TABLE), Err(DiskError::NotFound));
+        assert_eq!(disk.read_at(LOG, 1, 3), Err(DiskError::OutOfBounds));
+        assert_eq!(disk.read_at(LOG, u64::MAX, 2), Err(DiskError::OutOfBounds));
+        assert_eq!(disk.truncate(LOG, 4), Err(DiskError::OutOfBounds));
         disk.remove(LOG).unwrap();
         assert_eq!(disk.remove(LOG), Err(DiskError::NotFound));
         assert_eq!(disk.list(), Ok(Vec::new()));
     }
 
     #[test]
-    fn a_crash_leaves_what_was_synced_and_a_prefix_of_the_rest() {
-        let mut lengths = BTreeMap::new();
-        for seed in 0..200 {
-            let mut disk = SimDisk::default();
-            disk.create(LOG).unwrap();
-            disk.append(LOG, b"durable").unwrap();
-            disk.sync(upto(LOG, 7));
-            disk.append(LOG, b"lost").unwrap();
-            disk.crash(&mut Rng::new(seed));
-            let left = whole(&mut disk, LOG);
-            assert!(left.len() >= 7 && b"durablelost".starts_with(&left));
-            *lengths.entry(left.len()).or_insert(0) += 1;
-            // A second crash takes nothing more: what survived one is durable.
-            disk.crash(&mut Rng::new(seed + 1));
-            assert_eq!(whole(&mut disk, LOG), left);
+    fn a_crash_keeps_any_set_of_the_sectors_that_were_not_synced() {
+        let mut disk = SimDisk::default();
+        disk.create(LOG, 4 * SECTOR).unwrap();
+        disk.write_at(LOG, 0, &sectors(b"abcd")).unwrap();
+        disk.sync_log(upto(4 * SECTOR)).unwrap();
+        disk.write_at(LOG, SECTOR, &sectors(b"BCD")).unwrap();
+        let left = left_of(&disk, LOG);
+        let possible = ["abcd", "abcD", "abCd", "abCD", "aBcd", "aBcD", "aBCd", "aBCD"];
+        for possible in possible {
+            assert!(left.contains_key(&Some(sectors(possible.as_bytes()))), "{possible}");
         }
-        assert_eq!(lengths.len(), 5, "every length happens: {lengths:?}");
+        assert_eq!(left.len(), possible.len());
     }
 
     #[test]
-    fn a_sync_covers_earlier_files_whole_and_no_byte_behind_its_position() {
-        let later = FileId(2);
-        for seed in 0..50 {
-            let mut disk = SimDisk::default();
-            for file in [LOG, later, FileId(3)] {
-                disk.create(file).unwrap();
-                disk.append(file, b"abcd").unwrap();
-            }
-            disk.sync(upto(later, 2));
-            disk.crash(&mut Rng::new(seed));
-            assert_eq!(whole(&mut disk, LOG), b"abcd");
-            assert!(disk.len(later).unwrap() >= 2);
+    fn a_sector_may_have_reached_the_device_between_two_writes_to_it() {
+        let mut disk = SimDisk::default();
+        disk.create(LOG, 8).unwrap();
+        disk.sync_log(upto(0)).unwrap();
+        disk.write_at(LOG, 0, b"one").unwrap();
+        disk.write_at(LOG, 3, b"two").unwrap();
+        let left = left_of(&disk, LOG);
+        let possible = [&b"\0\0\0\0\0\0\0\0"[..], b"one\0\0\0\0\0", b"onetwo\0\0"];
+        assert!(left.keys().flatten().eq(possible), "{left:?}");
+    }
+
+    #[test]
+    fn growth_that_was_not_synced_is_zeros_or_missing() {
+        let mut disk = SimDisk::default();
+        disk.create(LOG, 0).unwrap();
+        disk.append(LOG, b"durable").unwrap();
+        disk.sync_log(upto(7)).unwrap();
+        disk.append(LOG, b"lost").unwrap();
+        let left = left_of(&disk, LOG);
+        for left in left.keys().flatten() {
+            let (durable, behind) = left.split_at(7);
+            assert_eq!(durable, b"durable");
+            let lost = behind.iter().all(|byte| *byte == 0);
+            assert!(lost || b"lost".starts_with(behind), "{behind:?}");
         }
+        assert_eq!(left.len(), 9, "every length, with zeros and without");
+    }
+
+    #[test]
+    fn a_sync_of_the_log_covers_every_byte_before_its_position_and_no_table() {
+        let later = FileId::log(2);
+        let mut disk = SimDisk::default();
+        for file in [LOG, later, FileId::log(3), TABLE] {
+            disk.create(file, 0).unwrap();
+            disk.append(file, b"abcd").unwrap();
+        }
+        disk.sync_log(LogPosition { segment: later, offset: 2 }).unwrap();
+        assert_eq!(left_of(&disk, LOG).len(), 1);
+        let left = left_of(&disk, later);
+        assert!(left.keys().all(|left| left.as_ref().unwrap().starts_with(b"ab")));
+        assert_eq!(left.len(), 5, "abcd, and two lengths with zeros or without: {left:?}");
+        assert!(left_of(&disk, FileId::log(3)).len() > 1);
+        assert!(left_of(&disk, TABLE).contains_key(&None));
+        disk.sync(TABLE).unwrap();
+        assert_eq!(left_of(&disk, TABLE).len(), 1);
+    }
+
+    #[test]
+    fn a_new_file_may_be_missing_and_a_removed_one_be_back() {
+        let mut disk = SimDisk::default();
+        disk.create(TABLE, 0).unwrap();
+        disk.append(TABLE, b"old").unwrap();
+        assert!(left_of(&disk, TABLE).contains_key(&None));
+        disk.sync(TABLE).unwrap();
+        disk.remove(TABLE).unwrap();
+        assert!(left_of(&disk, TABLE).into_keys().eq([None, Some(b"old".to_vec())]));
+        disk.create(TABLE, 0).unwrap();
+        disk.append(TABLE, b"new").unwrap();
+        let left = left_of(&disk, TABLE);
+        for possible in [None, Some(b"old".to_vec()), Some(b"new".to_vec())] {
+            assert!(left.contains_key(&possible), "{possible:?}");
+        }
+        let other = FileId::table(2);
+        disk.remove(TABLE).unwrap();
+        disk.create(other, 0).unwrap();
+        disk.sync(other).unwrap();
+        assert!(left_of(&disk, TABLE).into_keys().eq([None]), "the folder was synced");
     }
 
     #[test]
     fn durable_bytes_that_were_cut_off_can_come_back_until_the_next_sync() {
-        let mut seen = BTreeMap::new();
-        for seed in 0..50 {
-            let mut disk = SimDisk::default();
-            disk.create(LOG).unwrap();
-            disk.append(LOG, b"old tail").unwrap();
-            disk.sync(upto(LOG, 8));
-            disk.truncate(LOG, 3).unwrap();
-            disk.append(LOG, b" new").unwrap();
-            let mut synced = disk.clone();
-            disk.crash(&mut Rng::new(seed));
-            *seen.entry(whole(&mut disk, LOG)).or_insert(0) += 1;
-            synced.sync(upto(LOG, 7));
-            synced.crash(&mut Rng::new(seed));
-            assert_eq!(whole(&mut synced, LOG), b"old new");
+        let mut disk = SimDisk::default();
+        disk.create(LOG, 0).unwrap();
+        disk.append(LOG, b"old tail").unwrap();
+        disk.sync_log(upto(8)).unwrap();
+        disk.truncate(LOG, 3).unwrap();
+        disk.append(LOG, b" new").unwrap();
+        let left = left_of(&disk, LOG);
+        for possible in [&b"old tail"[..], b"old", b"old new"] {
+            assert!(left.contains_key(&Some(possible.to_vec())), "{left:?}");
         }
-        let possible = [&b"old"[..], b"old ", b"old n", b"old ne", b"old new", b"old tail"];
-        assert!(seen.keys().eq(possible), "{seen:?}");
+        assert!(!left.contains_key(&Some(b"old tai".to_vec())), "cut off, then lost: {left:?}");
+        disk.sync_log(upto(7)).unwrap();
+        assert!(left_of(&disk, LOG).into_keys().eq([Some(b"old new".to_vec())]));
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_fits_and_goes_on_when_there_is_room() {
+        let mut disk = SimDisk::default();
+        disk.limit(Some(10));
+        disk.create(LOG, 6).unwrap();
+        assert_eq!(disk.create(TABLE, 5), Err(DiskError::Full));
+        disk.create(TABLE, 0).unwrap();
+        assert_eq!(disk.append(TABLE, b"table"), Err(DiskError::Full));
+        assert_eq!(whole(&disk, TABLE), Some(b"tabl".to_vec()));
+        disk.write_at(LOG, 2, b"room").unwrap();
+        assert_eq!(disk.write_at(LOG, 3, b"more"), Err(DiskError::Full));
+        assert_eq!(whole(&disk, LOG), Some(b"\0\0rmor".to_vec()));
+        assert_eq!(disk.used(), 10);
+        disk.truncate(TABLE, 1).unwrap();
+        disk.append(TABLE, b"hat").unwrap();
+        disk.remove(TABLE).unwrap();
+        disk.append(LOG, b"room").unwrap();
+        disk.limit(None);
+        disk.append(LOG, b"more").unwrap();
+        assert_eq!((disk.used(), disk.len(LOG)), (14, Ok(14)));
+    }
+
+    #[test]
+    fn without_power_nothing_works_until_the_crash() {
+        let gone = || DiskError::Io("the power is gone".into());
+        let mut disk = SimDisk::default();
+        disk.create(LOG, 8).unwrap();
+        disk.fail_power_after(2);
+        disk.write_at(LOG, 0, b"one").unwrap();
+        disk.sync_log(upto(3)).unwrap();
+        assert_eq!(disk.operations(), 3);
+        assert_eq!(disk.write_at(LOG, 3, b"two"), Err(gone()));
+        assert_eq!(disk.sync_log(upto(6)), Err(gone()));
+        assert_eq!(disk.read_at(LOG, 0, 1), Err(gone()));
+        assert_eq!((disk.list(), disk.len(LOG)), (Err(gone()), Err(gone())));
+        assert_eq!(disk.operations(), 3, "none of these was done");
+        disk.crash(&mut Rng::new(1));
+        assert_eq!(whole(&disk, LOG), Some(b"one\0\0\0\0\0".to_vec()));
+    }
+
+    #[test]
+    fn what_a_failed_sync_should_have_covered_is_never_durable() {
+        let mut disk = SimDisk::default();
+        disk.create(LOG, 6).unwrap();
+        disk.sync_log(upto(0)).unwrap();
+        disk.write_at(LOG, 0, b"one").unwrap();
+        disk.fail_next_sync();
+        assert!(disk.sync_log(upto(3)).is_err());
+        disk.write_at(LOG, 3, b"two").unwrap();
+        disk.sync_log(upto(6)).unwrap();
+        assert_eq!(whole(&disk, LOG), Some(b"onetwo".to_vec()));
+        assert!(left_of(&disk, LOG).into_keys().eq([Some(b"\0\0\0two".to_vec())]));
+    }
+
+    #[test]
+    fn bits_turn_over_and_sectors_become_unreadable() {
+        let mut disk = SimDisk::default();
+        disk.create(TABLE, 0).unwrap();
+        disk.append(TABLE, &sectors(b"abc")).unwrap();
+        disk.sync(TABLE).unwrap();
+        disk.flip(TABLE, SECTOR, 0).unwrap();
+        assert_eq!(disk.flip(TABLE, 3 * SECTOR, 0), Err(DiskError::OutOfBounds));
+        assert_eq!(disk.flip(LOG, 0, 0), Err(DiskError::NotFound));
+        disk.crash(&mut Rng::new(1));
+        assert_eq!(disk.read_at(TABLE, SECTOR, 2), Ok(b"cb".to_vec()));
+
+        disk.fail_reads(TABLE, SECTOR + 100);
+        assert!(matches!(disk.read_at(TABLE, SECTOR - 1, 2), Err(DiskError::Io(_))));
+        assert!(matches!(disk.read_at(TABLE, 2 * SECTOR - 1, 1), Err(DiskError::Io(_))));
+        assert_eq!(disk.read_at(TABLE, 0, SECTOR), Ok(sectors(b"a")));
+        assert_eq!(disk.read_at(TABLE, 2 * SECTOR, SECTOR), Ok(sectors(b"c")));
     }
 }

@@ -12,7 +12,8 @@ use crate::id::NodeId;
 use crate::io::{Boot, Founding};
 use crate::node::Node;
 use crate::rng::Rng;
-use crate::time::Now;
+use crate::storage::{Job, StoreOptions};
+use crate::time::{Micros, Now};
 
 #[derive(Clone, Debug)]
 pub(super) struct Host {
@@ -20,6 +21,8 @@ pub(super) struct Host {
     name: String,
     pub(super) state: State,
     pub(super) disk: SimDisk,
+    /// How long its syncs and jobs take.
+    pub(super) wait: Micros,
     /// The node's deadline, if it has one.
     pub(super) timer: Option<Ticket>,
     entropy: Rng,
@@ -34,18 +37,17 @@ pub(super) enum State {
     Failed(String),
 }
 
-/// After how many bytes a simulated node begins a new log segment: few, so that runs have several.
-const SEGMENT_BYTES: u64 = 256 * 1_024;
-
 impl Host {
     /// The machine of this index, switched off.
-    pub(super) fn new(index: u16, seed: u64) -> Self {
+    pub(super) fn new(index: u16, config: &SimConfig) -> Self {
+        let seed = config.seed;
         let name = format!("n{}", u32::from(index) + 1);
         Self {
             id: NodeId::of_name(&name),
             name,
             state: State::Down,
             disk: SimDisk::default(),
+            wait: config.sync,
             timer: None,
             entropy: Chance::Entropy(index).generator(seed),
             crashes: Chance::Crash(index).generator(seed),
@@ -71,7 +73,7 @@ impl Host {
             entropy: self.entropy.any(),
             partitions: config.partitions,
             founding: Founding::Listed { nodes },
-            segment_bytes: SEGMENT_BYTES,
+            storage: StoreOptions::SIMULATED,
         };
         self.state = match Node::open(boot, now, &mut self.disk) {
             Ok(node) => State::Running(Box::new(node)),
@@ -79,10 +81,17 @@ impl Host {
         };
     }
 
-    /// Loses power.
-    pub(super) fn crash(&mut self) {
+    /// Loses power, when of each of these jobs any part has been done.
+    pub(super) fn crash<'a>(&mut self, jobs: impl Iterator<Item = &'a Job>) {
         self.state = State::Down;
         self.timer = None;
+        for job in jobs {
+            let mut whole = self.disk.clone();
+            drop(job.run(&mut whole));
+            let operations = whole.operations() - self.disk.operations();
+            self.disk.fail_power_after(self.crashes.below(operations + 1));
+            drop(job.run(&mut self.disk));
+        }
         self.disk.crash(&mut self.crashes);
     }
 }

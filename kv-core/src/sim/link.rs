@@ -180,6 +180,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::id::FileId;
     use crate::rng::{Ratio, Rng};
     use crate::settings::Setting;
     use crate::sim::{ClientOperation, NetworkConfig};
@@ -190,7 +191,11 @@ mod tests {
         let node = rng.below(5) as u16;
         let to = (node + 1) % 5;
         let key = Bytes::from(format!("k{}", rng.below(8)));
-        match rng.below(12) {
+        match rng.below(15) {
+            11 => Action::Fill { node, free: rng.below(9_000) },
+            12 => Action::Free { node },
+            13 => Action::Slow { node, wait: Micros::from_millis(rng.below(300)) },
+            14 => Action::Flip { node, file: FileId::table(7), offset: rng.below(90_000), bit: 3 },
             0 | 1 => Action::Crash { node },
             2 | 3 => Action::Restart { node },
             4 => Action::Cut { from: node, to },

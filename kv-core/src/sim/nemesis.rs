@@ -64,7 +64,7 @@ impl Nemesis {
         let node = self.rng.below(nodes) as u16;
         let other = self.rng.below(nodes) as u16;
         let everyone = || 0..world.nodes();
-        let actions: Vec<Action> = match self.rng.below(20) {
+        let actions: Vec<Action> = match self.rng.below(24) {
             0..=2 => alloc::vec![Action::Crash { node }],
             3 | 4 => everyone().map(|node| Action::Crash { node }).collect(),
             5..=7 => alloc::vec![Action::Restart { node }],
@@ -74,6 +74,9 @@ impl Nemesis {
             14 => alloc::vec![Action::Partition { groups: self.groups(nodes) }],
             15..=17 => alloc::vec![Action::Heal],
             18 => alloc::vec![Action::Network(self.network())],
+            19 => alloc::vec![Action::Fill { node, free: self.rng.below(4_000) }],
+            20 | 21 => everyone().map(|node| Action::Free { node }).collect(),
+            22 => alloc::vec![Action::Slow { node, wait: Micros(self.rng.between(0, 200_000)) }],
             _ => alloc::vec![Action::Set { node, changes: self.settings() }],
         };
         for action in actions {
@@ -86,9 +89,12 @@ impl Nemesis {
     pub fn relent(world: &mut World) {
         let network = NetworkConfig { loss: Ratio::ZERO, ..NetworkConfig::default() };
         let workload = Workload { per_second: 0, ..world.workload() };
-        let restarts = (0..world.nodes()).map(|node| Action::Restart { node });
         let calm = [Action::Heal, Action::Network(network), Action::Workload(workload)];
-        for action in calm.into_iter().chain(restarts) {
+        let wait = world.config().sync;
+        let disks = (0..world.nodes())
+            .flat_map(|node| [Action::Free { node }, Action::Slow { node, wait }]);
+        let restarts = (0..world.nodes()).map(|node| Action::Restart { node });
+        for action in calm.into_iter().chain(disks).chain(restarts) {
             // A node that runs already refuses its restart.
             drop(world.act(action));
         }

@@ -50,6 +50,11 @@ impl<T> Queue<T> {
         self.due.retain(|_, entry| !which(entry));
     }
 
+    /// All entries, in the order in which they are due.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &T> {
+        self.due.values()
+    }
+
     /// When the next entry is due.
     pub(super) fn next(&self) -> Option<Mono> {
         self.due.first_key_value().map(|(ticket, _)| ticket.at)

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use super::client::{self, Clients, OperationRecord, Purpose};
 use super::config::{Action, ActionRefused, NetworkConfig, Run, SimConfig, TimedAction, Workload};
 use super::config::{ClientOperation, refuse};
+use super::disk::SimDisk;
 use super::host::{Host, State};
 use super::network::{InFlight, Network, Notice};
 use super::queue::Queue;
@@ -21,12 +22,13 @@ use crate::error::RequestError;
 use crate::event::{Event, EventKind};
 use crate::hash::Rolling;
 use crate::id::{JobId, LogPosition, NodeId};
-use crate::io::{Input, Job, Output};
+use crate::io::{Input, Output};
 use crate::message::Hello;
 use crate::node::Node;
 use crate::request::Request;
-use crate::storage;
+use crate::storage::Job;
 use crate::time::{Micros, Mono, Now, Wall};
+use crate::version::Object;
 
 /// An event of a node, in the order of the whole run.
 #[derive(Clone, Debug)]
@@ -88,8 +90,9 @@ impl World {
     /// A cluster at its beginning: all nodes open for the first time, none knows another.
     pub fn new(config: SimConfig) -> Result<Self, ActionRefused> {
         config.check()?;
-        let hosts: Vec<Host> =
-            (0..config.nodes).map(|index| Host::new(index, config.seed)).collect();
+        let hosts: Vec<Host> = (0..config.nodes).map(|index| Host::new(index, &config)).collect();
+        let mut indices = BTreeMap::new();
+        indices.extend((0..).zip(&hosts).map(|(index, host)| (host.id, index)));
         let set =
             if config.settings.is_empty() { FirstSettings::Done } else { FirstSettings::Waiting };
         let mut world = Self {
@@ -97,7 +100,7 @@ impl World {
             steps: 0,
             hash: Rolling::default(),
             queue: Queue::default(),
-            indices: (0..).zip(&hosts).map(|(index, host)| (host.id, index)).collect(),
+            indices,
             hosts,
             network: Network::new(config.seed, config.network),
             clients: Clients::new(config.seed, config.workload),
@@ -150,6 +153,13 @@ impl World {
         self.hosts.get(usize::from(index)).and_then(Host::node)
     }
 
+    /// What a node holds under a key, if it runs.
+    #[must_use]
+    pub fn object(&self, index: u16, key: &[u8]) -> Option<Object> {
+        let host = self.hosts.get(usize::from(index))?;
+        host.node()?.object(key, &host.disk)
+    }
+
     /// Whether a node is running.
     #[must_use]
     pub fn is_up(&self, index: u16) -> bool {
@@ -169,6 +179,12 @@ impl World {
             State::Failed(words) => Some(words),
             State::Running(_) | State::Down => None,
         }
+    }
+
+    /// The disk of a node, running or not.
+    #[must_use]
+    pub fn disk(&self, index: u16) -> Option<&SimDisk> {
+        self.hosts.get(usize::from(index)).map(|host| &host.disk)
     }
 
     /// Whether messages from one node to another are lost, by a cut or a partition.
@@ -305,14 +321,13 @@ impl World {
                 }
             }
             Due::Synced { node, upto } => {
-                if let Some(host) = self.hosts.get_mut(usize::from(node)) {
-                    host.disk.sync(upto);
-                }
-                self.deliver(node, Input::Synced { upto, result: Ok(()) });
-            }
-            Due::Job { node, id, job: Job::VerifySegment { segment, length } } => {
                 let Some(host) = self.hosts.get_mut(usize::from(node)) else { return };
-                let result = storage::verify_segment(&mut host.disk, segment, length);
+                let result = host.disk.sync_log(upto);
+                self.deliver(node, Input::Synced { upto, result });
+            }
+            Due::Job { node, id, job } => {
+                let Some(host) = self.hosts.get_mut(usize::from(node)) else { return };
+                let result = job.run(&mut host.disk);
                 self.deliver(node, Input::JobDone { id, result });
             }
             Due::Timer { node } => {
@@ -374,10 +389,10 @@ impl World {
                 }
             }
             Output::Sync { upto } => {
-                self.queue.enter(self.after_disk(), Due::Synced { node: index, upto });
+                self.queue.enter(self.after_disk(index), Due::Synced { node: index, upto });
             }
             Output::Job { id, job } => {
-                self.queue.enter(self.after_disk(), Due::Job { node: index, id, job });
+                self.queue.enter(self.after_disk(index), Due::Job { node: index, id, job });
             }
             Output::Event(event) => self.record(index, event),
         }
@@ -410,8 +425,9 @@ impl World {
         Now { mono: self.now, wall: Wall(Self::EPOCH.0.saturating_add(self.now.0)) }
     }
 
-    fn after_disk(&self) -> Mono {
-        self.now + Micros(self.config.sync.0.max(1))
+    fn after_disk(&self, node: u16) -> Mono {
+        let wait = self.hosts.get(usize::from(node)).map_or(self.config.sync, |host| host.wait);
+        self.now + wait.max(Micros(1))
     }
 
     pub(super) fn start(&mut self, node: u16) {
@@ -426,8 +442,13 @@ impl World {
 
     pub(super) fn crash(&mut self, node: u16) {
         self.hash.update(&codec::encode(&(self.now, node, "crash")));
+        let job = |due: &Due| match due {
+            Due::Job { node: on, job, .. } if *on == node => Some(job.clone()),
+            _ => None,
+        };
+        let jobs: Vec<Job> = self.queue.entries().filter_map(job).collect();
         if let Some(host) = self.hosts.get_mut(usize::from(node)) {
-            host.crash();
+            host.crash(jobs.iter());
         }
         self.queue.withdraw_all(|due| match due {
             Due::Synced { node: on, .. } | Due::Job { node: on, .. } | Due::Timer { node: on } => {

@@ -1,126 +1,142 @@
 //! A batch: the unit of atomicity, and its form in the log.
 //!
-//! A change is `1 | key length | key | value length | value` for a put and `2 | key length | key` for a
-//! removal, lengths in LEB128; a batch is its changes one after the other.
+//! A change is `1 | key | value` for a put, `2 | key` for a removal and `3 | start | end` for the
+//! removal of a range, byte strings with their length before them; a batch is its changes one after the
+//! other. It is kept in this form from the first, so that appending it to the log copies it once.
 
 use alloc::vec::Vec;
 
-use bytes::Bytes;
+use super::varint;
 
 /// One atomic group of changes. Order counts: of two changes of one key the later wins.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    changes: Vec<Change>,
+    payload: Vec<u8>,
+    changes: u64,
 }
 
 impl Batch {
     /// The key gets this value.
-    pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Bytes>) {
-        self.changes.push(Change { key: Bytes::from(key.into()), value: Some(value.into()) });
+    pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.change(PUT, key.as_ref());
+        varint::put_bytes(&mut self.payload, value.as_ref());
     }
 
     /// The key is no longer there. That it was there before is not required.
-    pub fn remove(&mut self, key: impl Into<Vec<u8>>) {
-        self.changes.push(Change { key: Bytes::from(key.into()), value: None });
+    pub fn remove(&mut self, key: impl AsRef<[u8]>) {
+        self.change(REMOVE, key.as_ref());
+    }
+
+    /// No key from `start` on and before `end` is there any longer. Costs as much as one removal,
+    /// however many keys there are. Without a key between the two it changes nothing.
+    pub fn remove_range(&mut self, start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) {
+        if start.as_ref() < end.as_ref() {
+            self.change(REMOVE_RANGE, start.as_ref());
+            varint::put_bytes(&mut self.payload, end.as_ref());
+        }
     }
 
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes == 0
     }
 
     /// How many changes it holds.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.changes.len() as u64
+        self.changes
     }
 
-    pub(super) fn changes(&self) -> &[Change] {
-        &self.changes
+    /// Forgets all changes, and keeps its memory for others.
+    pub fn clear(&mut self) {
+        self.payload.clear();
+        self.changes = 0;
     }
 
-    pub(super) fn encode(&self) -> Encoded {
-        let mut encoded = Encoded::default();
-        for change in &self.changes {
-            encoded.starts.push(encoded.payload.len());
-            let kind = if change.value.is_some() { PUT } else { REMOVE };
-            encoded.payload.push(kind);
-            put_bytes(&mut encoded.payload, &change.key);
-            if let Some(value) = &change.value {
-                put_bytes(&mut encoded.payload, value);
-            }
-        }
-        encoded
+    /// The changes in their order.
+    pub(super) fn changes(&self) -> Changes<'_> {
+        Changes { rest: &self.payload }
+    }
+
+    /// As it stands in the log.
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    fn change(&mut self, kind: u8, key: &[u8]) {
+        self.changes += 1;
+        self.payload.push(kind);
+        varint::put_bytes(&mut self.payload, key);
     }
 }
 
 const PUT: u8 = 1;
 const REMOVE: u8 = 2;
+const REMOVE_RANGE: u8 = 3;
 
-/// A key and its new value, or none if it is removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Change {
-    pub(super) key: Bytes,
-    pub(super) value: Option<Bytes>,
+/// One change of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Put a value under a key.
+    Put {
+        /// The key.
+        key: &'a [u8],
+        /// The value.
+        value: &'a [u8],
+    },
+    /// Remove a key.
+    Remove {
+        /// The key.
+        key: &'a [u8],
+    },
+    /// Remove the keys from the first on and before the second.
+    RemoveRange {
+        /// The first key.
+        start: &'a [u8],
+        /// The key behind the last.
+        end: &'a [u8],
+    },
 }
 
-/// A batch as it stands in the log.
-#[derive(Default)]
-pub(super) struct Encoded {
-    pub(super) payload: Vec<u8>,
-    /// Where each change begins in `payload`, ascending.
-    pub(super) starts: Vec<usize>,
+/// The changes in the payload of a batch, up to the first bytes that are none.
+#[derive(Clone, Debug)]
+pub(super) struct Changes<'a> {
+    rest: &'a [u8],
 }
 
-/// The changes in these bytes, if they are a batch of exactly `count` changes.
-pub(super) fn decode(payload: &[u8], count: u64) -> Option<Vec<Change>> {
-    let mut rest = payload;
-    let mut changes = Vec::new();
-    while let Some((&kind, behind)) = rest.split_first() {
-        rest = behind;
-        // Copies, because a slice would keep the whole batch in memory for as long as one value lives.
-        let key = Bytes::copy_from_slice(take_bytes(&mut rest)?);
-        let value = match kind {
-            PUT => Some(Bytes::copy_from_slice(take_bytes(&mut rest)?)),
-            REMOVE => None,
+impl<'a> Changes<'a> {
+    /// The changes in these bytes, if they are a batch of exactly `count` changes.
+    pub(super) fn decode(payload: &'a [u8], count: u64) -> Option<Self> {
+        let mut changes = Self { rest: payload };
+        let found = changes.by_ref().count() as u64;
+        (found == count && changes.rest.is_empty()).then_some(Self { rest: payload })
+    }
+
+    /// How many bytes there are from here on.
+    pub(super) fn rest(&self) -> usize {
+        self.rest.len()
+    }
+}
+
+impl<'a> Iterator for Changes<'a> {
+    type Item = Change<'a>;
+
+    fn next(&mut self) -> Option<Change<'a>> {
+        let (&kind, mut rest) = self.rest.split_first()?;
+        let key = varint::take_bytes(&mut rest)?;
+        let change = match kind {
+            PUT => Change::Put { key, value: varint::take_bytes(&mut rest)? },
+            REMOVE => Change::Remove { key },
+            REMOVE_RANGE => {
+                let end = varint::take_bytes(&mut rest).filter(|end| key < *end)?;
+                Change::RemoveRange { start: key, end }
+            }
             _ => return None,
         };
-        changes.push(Change { key, value });
+        self.rest = rest;
+        Some(change)
     }
-    (changes.len() as u64 == count).then_some(changes)
-}
-
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut length = bytes.len() as u64;
-    while 0x80 <= length {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
-    out.extend_from_slice(bytes);
-}
-
-fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = take_length(rest)?;
-    let (bytes, behind) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    *rest = behind;
-    Some(bytes)
-}
-
-/// Only the shortest form of a number is one, so that a batch has one form.
-fn take_length(rest: &mut &[u8]) -> Option<u64> {
-    let mut length = 0_u64;
-    // 35 bits: four times the largest batch that 32 bits could address.
-    for shift in [0, 7, 14, 21, 28] {
-        let (&byte, behind) = rest.split_first()?;
-        *rest = behind;
-        length |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return (shift == 0 || byte != 0).then_some(length);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -135,31 +151,34 @@ mod tests {
         batch.put("", "");
         batch.put("key", vec![7; 300]);
         batch.remove("key");
-        let encoded = batch.encode();
-        assert_eq!(encoded.starts, [0, 3, 3 + 1 + 4 + 2 + 300]);
-        assert_eq!(decode(&encoded.payload, 3).as_deref(), Some(batch.changes()));
-        assert_eq!(decode(&encoded.payload, 2), None, "the count is checked");
+        batch.remove_range("a", "b");
+        batch.remove_range("b", "a");
+        let expected = [
+            Change::Put { key: b"", value: b"" },
+            Change::Put { key: b"key", value: &[7; 300] },
+            Change::Remove { key: b"key" },
+            Change::RemoveRange { start: b"a", end: b"b" },
+        ];
+        assert!(batch.changes().eq(expected));
+        assert!(Changes::decode(batch.payload(), 4).is_some_and(|found| found.eq(expected)));
+        assert!(Changes::decode(batch.payload(), 3).is_none(), "the count is checked");
     }
 
     #[test]
     fn a_batch_cut_short_is_none() {
         let mut batch = Batch::default();
         batch.put("key", "value");
-        let payload = batch.encode().payload;
-        for length in 1..payload.len() {
-            assert_eq!(decode(&payload[..length], 1), None, "{length} bytes");
+        for length in 0..batch.payload().len() {
+            assert!(Changes::decode(&batch.payload()[..length], 1).is_none(), "{length} bytes");
         }
     }
 
     #[test]
     fn foreign_bytes_are_no_batch() {
-        assert_eq!(decode(&[3, 0], 1), None, "no such kind");
-        assert_eq!(decode(&[REMOVE, 0x80, 0], 1), None, "not the shortest form of a length");
-        assert_eq!(
-            decode(&[REMOVE, 0xff, 0xff, 0xff, 0xff, 0xff], 1),
-            None,
-            "a length without an end"
-        );
-        assert_eq!(decode(&[REMOVE, 0xff, 0xff, 0xff, 0xff, 0x7f], 1), None, "more than there is");
+        let none = |bytes: &[u8]| Changes::decode(bytes, 1).is_none();
+        assert!(none(&[9, 0]), "no such kind");
+        assert!(none(&[REMOVE, 0x80, 0]), "not the shortest form of a length");
+        assert!(none(&[REMOVE, 0xff, 0xff, 0xff, 0xff, 0x7f]), "more than there is");
+        assert!(none(&[REMOVE_RANGE, 1, b'b', 1, b'a']), "a range that ends before it begins");
     }
 }

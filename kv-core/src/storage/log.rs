@@ -1,6 +1,7 @@
 //! The end of the log that is being written: appending, and what is durable.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::batch::Batch;
@@ -13,6 +14,8 @@ use crate::id::{FileId, LogPosition};
 pub enum StoreError {
     /// There is no room. Nothing changed and reading goes on; the next batch is tried as any other.
     Full,
+    /// What was written waits for tables to be written. Nothing changed; try again in a moment.
+    Busy,
     /// The disk failed. The log on the disk may now differ from what is in memory: the node must stop
     /// and be opened again. Every further batch gets the same answer.
     Failed(DiskError),
@@ -23,6 +26,9 @@ impl fmt::Display for StoreError {
         match self {
             Self::Full => f.write_str(
                 "the disk is full; nothing was changed, free some space on it and try again",
+            ),
+            Self::Busy => f.write_str(
+                "the disk does not keep up with what is written; nothing was changed, try again",
             ),
             Self::Failed(error) => write!(
                 f,
@@ -37,10 +43,10 @@ impl core::error::Error for StoreError {}
 /// A commit log that is being written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
-    /// After how many bytes a segment is full.
+    /// What a segment holds, unless one batch needs more.
     pub(super) segment_bytes: u64,
-    /// All segments with their bytes.
-    pub(super) segments: BTreeMap<FileId, u64>,
+    /// All segments that are needed.
+    pub(super) segments: BTreeMap<FileId, Segment>,
     /// Whether the next batch may go into the last segment.
     pub(super) appendable: bool,
     /// The number of the next segment. None is used twice, whether its file came to be or not.
@@ -67,38 +73,65 @@ pub(super) struct Log {
     pub(super) full: bool,
     /// Why nothing can be appended any more.
     pub(super) failed: Option<DiskError>,
+    /// Everything ever appended, in bytes.
+    pub(super) appended_bytes: u64,
+    /// Memory for the next record.
+    pub(super) buffer: Vec<u8>,
+}
+
+/// A segment of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// Where its last record ends.
+    pub(super) bytes: u64,
+    /// How large its file was made.
+    pub(super) room: u64,
+    /// The number of its first batch.
+    pub(super) first_seq: u64,
 }
 
 /// A batch that is not known to be durable.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unsynced {
     pub(super) seq: u64,
+    /// Its revisions, from the first to the last; none are older than the batch before.
+    pub(super) revisions: (u64, u64),
     pub(super) end: LogPosition,
     /// What it added to the log.
     pub(super) bytes: u64,
 }
 
 impl Log {
-    /// Appends a batch, if need be to a new segment. Where it ends is the new end of the log.
+    /// Appends a batch of these revisions, if need be to a new segment. Where it ends is the new end of
+    /// the log.
     pub(super) fn append(
         &mut self,
         batch: &Batch,
+        revisions: (u64, u64),
         disk: &mut impl Disk,
     ) -> Result<LogPosition, StoreError> {
         if let Some(error) = &self.failed {
             return Err(StoreError::Failed(error.clone()));
         }
-        let appended = if self.appendable && self.end.offset < self.segment_bytes {
-            self.append_here(batch, disk)
+        let buffer = core::mem::take(&mut self.buffer);
+        let LogPosition { segment, offset } = self.end;
+        let mut writer = Writer::new(segment, offset, buffer);
+        writer.batch(self.last_seq + 1, self.durable_seq, batch);
+        let room = self.segments.get(&segment).map_or(0, |segment| segment.room);
+        let appended = if self.appendable && writer.end() <= room {
+            disk.write_at(segment, offset, writer.bytes()).map_err(StoreError::Failed)
         } else {
-            self.append_to_new_segment(batch, disk)
+            writer = self.restarted(batch, writer.into_buffer());
+            self.begin_segment(&writer, disk)
         };
         match &appended {
-            Ok(_) => self.full = false,
-            Err(StoreError::Full) => self.full = true,
+            Ok(()) => self.appended(&writer, batch, revisions),
             Err(StoreError::Failed(error)) => self.failed = Some(error.clone()),
+            Err(_) => {}
         }
-        appended
+        self.full = appended == Err(StoreError::Full);
+        self.buffer = writer.into_buffer();
+        appended.map(|()| self.end)
     }
 
     /// Whether a marker would say more than the newest record does.
@@ -115,68 +148,72 @@ impl Log {
         }
     }
 
-    fn append_here(
-        &mut self,
-        batch: &Batch,
-        disk: &mut impl Disk,
-    ) -> Result<LogPosition, StoreError> {
-        let LogPosition { segment, offset } = self.end;
-        let mut writer = Writer::new(segment, offset);
-        writer.batch(self.last_seq + 1, self.durable_seq, &batch.encode());
-        match disk.append(segment, writer.bytes()) {
-            Ok(()) => Ok(self.appended(&writer, batch)),
-            // What was written of it must go, or the next batch would stand behind it.
-            Err(DiskError::Full) => Err(match disk.truncate(segment, offset) {
-                Ok(()) => StoreError::Full,
-                Err(error) => StoreError::Failed(error),
-            }),
-            Err(error) => Err(StoreError::Failed(error)),
+    /// Where the log must be durable before what was written at this revision may be shown.
+    pub(super) fn required(&self, revision: u64) -> LogPosition {
+        if self.unsynced.front().is_none_or(|oldest| revision < oldest.revisions.0) {
+            return LogPosition::START;
+        }
+        let at = self.unsynced.partition_point(|batch| batch.revisions.1 < revision);
+        match self.unsynced.get(at) {
+            Some(batch) if batch.revisions.0 <= revision => batch.end,
+            _ => LogPosition::START,
         }
     }
 
-    fn append_to_new_segment(
-        &mut self,
-        batch: &Batch,
-        disk: &mut impl Disk,
-    ) -> Result<LogPosition, StoreError> {
-        let segment = FileId(self.next_segment);
+    /// The segment in which the log ends, and its first batch; none if there is no segment.
+    pub(super) fn last_segment(&self) -> Option<(FileId, u64)> {
+        let (file, segment) = self.segments.last_key_value()?;
+        Some((*file, segment.first_seq))
+    }
+
+    /// Forgets the segments before this one, and names them.
+    pub(super) fn release(&mut self, first: FileId) -> Vec<FileId> {
+        let needed = self.segments.split_off(&first);
+        let gone = core::mem::replace(&mut self.segments, needed);
+        self.unverified.retain(|(segment, _)| first <= *segment);
+        gone.into_keys().collect()
+    }
+
+    /// The batch as the first of a new segment.
+    fn restarted(&mut self, batch: &Batch, buffer: Vec<u8>) -> Writer {
+        let segment = FileId::log(self.next_segment);
         self.next_segment = self.next_segment.saturating_add(1);
         let seq = self.last_seq + 1;
-        let mut writer = Writer::new(segment, 0);
+        let mut writer = Writer::new(segment, 0, buffer);
         writer.segment(seq, self.durable_seq, &SegmentStart { format: FORMAT, previous: self.end });
-        writer.batch(seq, self.durable_seq, &batch.encode());
-        match disk.create(segment) {
+        writer.batch(seq, self.durable_seq, batch);
+        writer
+    }
+
+    fn begin_segment(&mut self, writer: &Writer, disk: &mut impl Disk) -> Result<(), StoreError> {
+        let (segment, room) = (writer.segment_id(), self.segment_bytes.max(writer.end()));
+        match disk.create(segment, room) {
             Ok(()) => {}
             Err(DiskError::Full) => return Err(StoreError::Full),
             Err(error) => return Err(StoreError::Failed(error)),
         }
-        match disk.append(segment, writer.bytes()) {
-            Ok(()) => {
-                if let Some((&full, &bytes)) = self.segments.last_key_value() {
-                    self.unverified.push_back((full, bytes));
-                }
-                self.appendable = true;
-                Ok(self.appended(&writer, batch))
-            }
-            Err(DiskError::Full) => Err(match disk.remove(segment) {
-                Ok(()) => StoreError::Full,
-                Err(error) => StoreError::Failed(error),
-            }),
-            Err(error) => Err(StoreError::Failed(error)),
+        disk.write_at(segment, 0, writer.bytes()).map_err(StoreError::Failed)?;
+        if let Some((&full, &Segment { bytes, .. })) = self.segments.last_key_value() {
+            self.unverified.push_back((full, bytes));
         }
+        self.segments.insert(segment, Segment { bytes: 0, room, first_seq: self.last_seq + 1 });
+        self.appendable = true;
+        Ok(())
     }
 
-    fn appended(&mut self, writer: &Writer, batch: &Batch) -> LogPosition {
+    fn appended(&mut self, writer: &Writer, batch: &Batch, revisions: (u64, u64)) {
         self.last_seq += 1;
         if !batch.is_empty() {
             self.last_change_seq = self.last_seq;
         }
         self.said_durable_seq = self.durable_seq;
         self.end = LogPosition { segment: writer.segment_id(), offset: writer.end() };
-        self.segments.insert(self.end.segment, self.end.offset);
+        if let Some(segment) = self.segments.get_mut(&self.end.segment) {
+            segment.bytes = self.end.offset;
+        }
         let bytes = writer.bytes().len() as u64;
-        self.unsynced.push_back(Unsynced { seq: self.last_seq, end: self.end, bytes });
+        self.unsynced.push_back(Unsynced { seq: self.last_seq, revisions, end: self.end, bytes });
         self.unsynced_bytes += bytes;
-        self.end
+        self.appended_bytes += bytes;
     }
 }

@@ -72,7 +72,7 @@ impl Reader {
     }
 
     /// What comes next.
-    pub(super) fn next(&mut self, disk: &mut impl Disk) -> Result<Item, DiskError> {
+    pub(super) fn next(&mut self, disk: &impl Disk) -> Result<Item, DiskError> {
         let mut open: Option<RawBatch> = None;
         loop {
             if !self.skip_empty_rest() {
@@ -128,7 +128,7 @@ impl Reader {
     }
 
     /// The record at the current place, if there is a whole one that may stand there.
-    fn record(&mut self, disk: &mut impl Disk) -> Result<Option<(Header, Place)>, DiskError> {
+    fn record(&mut self, disk: &impl Disk) -> Result<Option<(Header, Place)>, DiskError> {
         let start = self.offset - self.offset % BLOCK;
         if self.block_start != start {
             self.block = disk.read_at(self.segment, start, BLOCK.min(self.limit - start))?;
@@ -148,7 +148,7 @@ impl Reader {
 
     /// Goes on to the next record behind the current place, or to the end of the segment. Tells whether
     /// all bytes from here to there were zero.
-    fn search(&mut self, disk: &mut impl Disk) -> Result<bool, DiskError> {
+    fn search(&mut self, disk: &impl Disk) -> Result<bool, DiskError> {
         let mut zeros = true;
         loop {
             let from = (self.offset - self.block_start) as usize;

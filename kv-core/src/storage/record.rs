@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::batch::Encoded;
+use super::batch::{Batch, Changes};
 use crate::id::{FileId, LogPosition};
 
 /// Bytes of a block. Every block begins with a header.
@@ -118,10 +118,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Nothing yet. The offset is where a record ended, or zero.
-    pub(super) fn new(segment: FileId, offset: u64) -> Self {
+    /// Nothing yet. The offset is where a record ended, or zero. `buffer` is memory to be used again.
+    pub(super) fn new(segment: FileId, offset: u64, mut buffer: Vec<u8>) -> Self {
         debug_assert!(offset.is_multiple_of(ALIGNMENT));
-        Self { segment, offset, bytes: Vec::new() }
+        buffer.clear();
+        Self { segment, offset, bytes: buffer }
+    }
+
+    /// The memory, to be used again.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Where the next byte would go.
@@ -140,9 +146,11 @@ impl Writer {
     }
 
     /// Adds a batch, in as many fragments as blocks demand.
-    pub(super) fn batch(&mut self, seq: u64, durable_seq: u64, batch: &Encoded) {
-        let length = batch.payload.len();
-        let mut from = 0;
+    pub(super) fn batch(&mut self, seq: u64, durable_seq: u64, batch: &Batch) {
+        let payload = batch.payload();
+        let length = payload.len();
+        let mut changes = batch.changes();
+        let (mut from, mut begun) = (0, 0);
         loop {
             let mut rest = BLOCK - self.end() % BLOCK;
             if rest < RECORD_MIN {
@@ -156,10 +164,14 @@ impl Writer {
                 (false, false) => Kind::Middle,
                 (false, true) => Kind::Last,
             };
-            let begun = |place| batch.starts.partition_point(|start| *start < place);
+            let before = begun;
+            begun = match to == length {
+                true => batch.len(),
+                false => begun + begin_before(&mut changes, length, to),
+            };
             // A change takes two bytes or more, so a block holds fewer than 2^16 of them.
-            let changes = (begun(to) - begun(from)) as u16;
-            self.record(Header { seq, kind, changes, durable_seq }, &batch.payload[from..to]);
+            let header = Header { seq, kind, changes: (begun - before) as u16, durable_seq };
+            self.record(header, &payload[from..to]);
             if to == length {
                 return;
             }
@@ -190,6 +202,15 @@ impl Writer {
         let sum = checksum(self.segment, offset, &self.bytes[start + 4..]);
         self.bytes[start..start + 4].copy_from_slice(&sum.to_le_bytes());
     }
+}
+
+/// How many more changes of a payload of this length begin before a place in it.
+fn begin_before(changes: &mut Changes<'_>, length: usize, place: usize) -> u64 {
+    let mut count = 0;
+    while length - changes.rest() < place && changes.next().is_some() {
+        count += 1;
+    }
+    count
 }
 
 /// The payload of the first record of a segment: `magic | format u32 | segment u64 | offset u64`.
@@ -236,8 +257,12 @@ mod tests {
     use super::*;
 
     fn written(segment: FileId, offset: u64, length: usize) -> Vec<u8> {
-        let mut writer = Writer::new(segment, offset);
-        let batch = Encoded { payload: vec![7; length], starts: vec![0] };
+        let mut writer = Writer::new(segment, offset, Vec::new());
+        let mut batch = Batch::default();
+        // A put takes a byte for its kind, one for an empty key and the length of the value.
+        let head = if length < 130 { 3 } else { 5 };
+        batch.put("", vec![7; length - head]);
+        assert_eq!(batch.payload().len(), length);
         writer.batch(3, 2, &batch);
         writer.bytes().to_vec()
     }
@@ -247,7 +272,7 @@ mod tests {
         let bytes = written(FileId(4), 64, 10);
         let record = parse(FileId(4), 64, &bytes).expect("it is whole");
         let header = Header { seq: 3, kind: Kind::Full, changes: 1, durable_seq: 2 };
-        assert_eq!(record, Record { header, payload: &[7; 10], length: 40 });
+        assert_eq!(record, Record { header, payload: &[1, 0, 7, 7, 7, 7, 7, 7, 7, 7], length: 40 });
         assert_eq!(parse(FileId(4), 72, &bytes), None, "another offset");
         assert_eq!(parse(FileId(5), 64, &bytes), None, "another segment");
         for length in 0..bytes.len() {

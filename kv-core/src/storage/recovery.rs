@@ -4,12 +4,14 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::batch;
+use super::batch::{Change, Changes};
+use super::log::Segment;
+use super::memtable::Memtable;
 use super::reader::{Item, RawBatch, Reader};
 use super::record::{self, BLOCK, FORMAT, SegmentStart};
-use super::store::Index;
+use super::root::Root;
 use crate::disk::{Disk, DiskError};
-use crate::id::{FileId, LogPosition};
+use crate::id::{FileId, FileKind, LogPosition};
 
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,10 +61,12 @@ pub enum OpenError {
     Disk(DiskError),
     /// Durable data is damaged. Nothing on the disk was changed.
     Damaged(Damage),
-    /// The log is of a format that this release does not know. Nothing on the disk was changed.
+    /// Both slots of the root are damaged. Nothing on the disk was changed.
+    RootDamaged,
+    /// A file is of a format that this release does not know. Nothing on the disk was changed.
     Format {
-        /// The segment that says so.
-        segment: FileId,
+        /// The file that says so.
+        file: FileId,
         /// Its format.
         found: u32,
     },
@@ -80,23 +84,24 @@ impl fmt::Display for OpenError {
             Self::Disk(error) => {
                 write!(f, "the log cannot be read: {error}; look after the disk, then start again")
             }
-            Self::Damaged(damage) => write!(
+            Self::Damaged(damage) => write!(f, "{damage}. Nothing was changed. {ADVICE}"),
+            Self::RootDamaged => {
+                write!(f, "both copies of the root are damaged. Nothing was changed. {ADVICE}")
+            }
+            Self::Format { file, found } => write!(
                 f,
-                "{damage}. Nothing was changed. Put an undamaged copy of this file back; or move the \
-                 data folder away and start the node with an empty one under the same name: the \
-                 cluster then takes it in as a new incarnation, and the other replicas send it its data"
-            ),
-            Self::Format { segment, found } => write!(
-                f,
-                "segment {} of the log has format {found}, this release reads format {FORMAT}; \
-                 nothing was changed, start the release that wrote it",
-                segment.0
+                "{file} has format {found}, this release reads format {FORMAT}; \
+                 nothing was changed, start the release that wrote it"
             ),
         }
     }
 }
 
 impl core::error::Error for OpenError {}
+
+const ADVICE: &str = "Put an undamaged copy of the file back; or move the data folder away and start \
+     the node with an empty one under the same name: the cluster then takes it in as a new \
+     incarnation, and the other replicas send it its data";
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,10 +138,12 @@ const GAPS_SHOWN: usize = 8;
 
 /// A log that was read back.
 pub(super) struct Recovered {
-    pub(super) index: Index,
+    /// What is in no table.
+    pub(super) memtable: Memtable,
+    /// The newest revision.
+    pub(super) revision: u64,
     pub(super) recovery: Recovery,
-    /// The segments with their bytes.
-    pub(super) segments: BTreeMap<FileId, u64>,
+    pub(super) segments: BTreeMap<FileId, Segment>,
     pub(super) end: LogPosition,
     /// Whether the last segment may grow. After a cut it may not: should the disk bring back what was
     /// cut off, then the next segment says that it is none of the log.
@@ -148,34 +155,48 @@ pub(super) struct Recovered {
     pub(super) durable_seq: u64,
 }
 
-/// Reads the whole log, and cuts off what was torn.
-pub(super) fn recover(disk: &mut impl Disk) -> Result<Recovered, OpenError> {
-    let chain = Chain::read(disk)?;
-    let mut replay = Replay::default();
+/// A log that was read and judged. Nothing on the disk has changed.
+pub(super) struct Reading {
+    chain: Chain,
+    replay: Replay,
+    /// Its torn end, which is to be cut off.
+    pub(super) cut: Option<Cut>,
+}
+
+/// Reads the log from where the root says.
+pub(super) fn read(root: &Root, disk: &impl Disk) -> Result<Reading, OpenError> {
+    let chain = Chain::read(root.log_start.0, disk)?;
+    let mut replay = Replay::new(root);
     for part in &chain.parts {
         replay.segment(part, disk)?;
     }
+    replay.expect_flushed(root);
     let cut = match replay.fault.take() {
         None => None,
         Some(broken) if broken.before <= replay.durable_seq => {
             return Err(OpenError::Damaged(replay.damage(broken)));
         }
-        Some(_) => Some(replay.end),
+        Some(_) => Some(Cut { at: replay.end, bytes: chain.bytes_behind(replay.end, disk)? }),
     };
-    let bytes = chain.cut(replay.end, disk)?;
-    let segments = chain.parts.iter().map(|part| (part.segment, part.bytes));
-    let mut segments: BTreeMap<_, _> =
-        segments.filter(|(segment, _)| *segment <= replay.end.segment).collect();
-    if let Some(mut last) = segments.last_entry() {
-        last.insert(replay.end.offset);
+    replay.segments.retain(|segment, _| *segment <= replay.end.segment);
+    if let Some(mut last) = replay.segments.last_entry() {
+        last.get_mut().bytes = replay.end.offset;
     }
+    Ok(Reading { chain, replay, cut })
+}
+
+/// Reads the log from where the root says, and cuts off what was torn.
+pub(super) fn recover(root: &Root, disk: &mut impl Disk) -> Result<Recovered, OpenError> {
+    let Reading { chain, replay, cut } = read(root, &*disk)?;
+    chain.cut(replay.end, cut.is_some(), disk)?;
     Ok(Recovered {
-        index: replay.index,
-        recovery: Recovery { records: replay.records, cut: cut.map(|at| Cut { at, bytes }) },
-        appendable: cut.is_none() && !segments.is_empty(),
-        segments,
+        memtable: replay.memtable,
+        revision: replay.revision,
+        recovery: Recovery { records: replay.records, cut },
+        appendable: cut.is_none() && !replay.segments.is_empty(),
+        segments: replay.segments,
         end: replay.end,
-        next_segment: chain.last.0.saturating_add(1),
+        next_segment: chain.last.number().max(root.log_start.0.number()).saturating_add(1),
         last_seq: replay.last_seq,
         last_change_seq: replay.last_change_seq,
         said_durable_seq: replay.said_durable_seq,
@@ -183,17 +204,34 @@ pub(super) fn recover(disk: &mut impl Disk) -> Result<Recovered, OpenError> {
     })
 }
 
+impl Reading {
+    /// The segments of the log, oldest first.
+    pub(super) fn segments(&self) -> impl Iterator<Item = (FileId, &Segment)> {
+        self.replay.segments.iter().map(|(file, segment)| (*file, segment))
+    }
+
+    /// Where it ends, what of it is in no table, and its newest batch.
+    pub(super) fn end(&self) -> (LogPosition, &Memtable, u64) {
+        (self.replay.end, &self.replay.memtable, self.replay.last_seq)
+    }
+
+    /// Files behind its beginning that are none of it.
+    pub(super) fn orphans(&self) -> &[FileId] {
+        &self.chain.orphans
+    }
+}
+
 /// Which files make up the log, found from the links between segments, from the last to the first.
-struct Chain {
-    parts: Vec<Part>,
+pub(super) struct Chain {
+    pub(super) parts: Vec<Part>,
     /// Files that an earlier recovery had cut off and that are still there, or there again.
     orphans: Vec<FileId>,
     /// The greatest file there is.
     last: FileId,
 }
 
-struct Part {
-    segment: FileId,
+pub(super) struct Part {
+    pub(super) segment: FileId,
     /// Its length on the disk.
     bytes: u64,
     /// Where it ends, if the next segment says so.
@@ -201,8 +239,10 @@ struct Part {
 }
 
 impl Chain {
-    fn read(disk: &mut impl Disk) -> Result<Self, OpenError> {
-        let files = disk.list()?;
+    /// The segments from `first` on. Those before it are in tables whole.
+    pub(super) fn read(first: FileId, disk: &impl Disk) -> Result<Self, OpenError> {
+        let mut files = disk.list()?;
+        files.retain(|file| file.kind() == Some(FileKind::Log) && first <= *file);
         let last = files.last().copied().unwrap_or_default();
         let mut chain = Self { parts: Vec::new(), orphans: Vec::new(), last };
         let mut next: Option<LogPosition> = None;
@@ -221,22 +261,53 @@ impl Chain {
         Ok(chain)
     }
 
-    /// Makes the log end at `end`. Returns how many bytes that took away.
-    fn cut(&self, end: LogPosition, disk: &mut impl Disk) -> Result<u64, DiskError> {
+    /// How many bytes were written behind a place of the log. Room that still is as it was made does not
+    /// count.
+    fn bytes_behind(&self, end: LogPosition, disk: &impl Disk) -> Result<u64, DiskError> {
+        let mut bytes = 0;
+        for part in self.parts.iter().filter(|part| end.segment <= part.segment) {
+            let from = if part.segment == end.segment { end.offset } else { 0 };
+            bytes += part.written(disk)?.saturating_sub(from);
+        }
+        Ok(bytes)
+    }
+
+    /// Removes what is none of the log, and segments behind its end: if it is not torn there, nothing
+    /// was ever written to them. Of the segment in which it ends only a torn rest goes; room that was
+    /// never written to is for what comes.
+    fn cut(&self, end: LogPosition, torn: bool, disk: &mut impl Disk) -> Result<(), DiskError> {
         for orphan in &self.orphans {
             disk.remove(*orphan)?;
         }
-        let mut bytes = 0;
         for part in &self.parts {
             if end.segment < part.segment {
                 disk.remove(part.segment)?;
-                bytes += part.bytes;
-            } else if part.segment == end.segment && end.offset < part.bytes {
+            } else if torn && part.segment == end.segment && end.offset < part.bytes {
                 disk.truncate(part.segment, end.offset)?;
-                bytes += part.bytes - end.offset;
             }
         }
-        Ok(bytes)
+        Ok(())
+    }
+}
+
+impl Part {
+    /// Behind its last byte that is not zero.
+    fn written(&self, disk: &impl Disk) -> Result<u64, DiskError> {
+        let mut end = self.bytes;
+        while end > 0 {
+            let start = (end - 1) / BLOCK * BLOCK;
+            let block = disk.read_at(self.segment, start, end - start)?;
+            if let Some(last) = block.iter().rposition(|byte| *byte != 0) {
+                return Ok(start + last as u64 + 1);
+            }
+            end = start;
+        }
+        Ok(0)
+    }
+
+    /// Where it ends at the latest.
+    pub(super) fn limit(&self) -> u64 {
+        self.linked_end.map_or(self.bytes, |end| end.min(self.bytes))
     }
 }
 
@@ -244,7 +315,7 @@ impl Chain {
 fn read_start(
     segment: FileId,
     bytes: u64,
-    disk: &mut impl Disk,
+    disk: &impl Disk,
 ) -> Result<Option<SegmentStart>, OpenError> {
     let block = disk.read_at(segment, 0, bytes.min(BLOCK))?;
     let Some(found) = record::parse(segment, 0, &block) else { return Ok(None) };
@@ -253,16 +324,20 @@ fn read_start(
         .flatten();
     match start {
         Some(start) if start.format != FORMAT => {
-            Err(OpenError::Format { segment, found: start.format })
+            Err(OpenError::Format { file: segment, found: start.format })
         }
         start => Ok(start),
     }
 }
 
 /// The log as far as it was read.
-#[derive(Default)]
 struct Replay {
-    index: Index,
+    memtable: Memtable,
+    /// The newest revision. Revisions begin anew behind those in tables.
+    revision: u64,
+    /// Batches up to this one are in tables.
+    flushed_seq: u64,
+    segments: BTreeMap<FileId, Segment>,
     records: u64,
     /// Where the last good record ends that has no fault before it.
     end: LogPosition,
@@ -278,6 +353,25 @@ struct Replay {
     lost: Vec<(u64, u64)>,
 }
 
+/// Adds the changes of a batch to a memtable, each at a revision of its own.
+pub(super) fn apply(
+    changes: Changes<'_>,
+    memtable: &mut Memtable,
+    revision: &mut u64,
+    snapshots: &[u64],
+) {
+    for change in changes {
+        *revision += 1;
+        match change {
+            Change::Put { key, value } => memtable.insert(key, *revision, Some(value)),
+            Change::Remove { key } => memtable.insert(key, *revision, None),
+            Change::RemoveRange { start, end } => {
+                memtable.remove_range(start, end, *revision, snapshots);
+            }
+        }
+    }
+}
+
 struct Broken {
     fault: Fault,
     at: LogPosition,
@@ -286,13 +380,48 @@ struct Broken {
 }
 
 impl Replay {
-    fn segment(&mut self, part: &Part, disk: &mut impl Disk) -> Result<(), DiskError> {
+    fn new(root: &Root) -> Self {
+        let before = root.log_start.1.saturating_sub(1);
+        Self {
+            memtable: Memtable::default(),
+            revision: root.revision,
+            flushed_seq: root.flushed_seq,
+            segments: BTreeMap::new(),
+            records: 0,
+            end: LogPosition::START,
+            last_seq: before,
+            last_change_seq: before,
+            said_durable_seq: 0,
+            // Only what is durable goes to tables.
+            durable_seq: root.flushed_seq,
+            fault: None,
+            passed: before,
+            lost: Vec::new(),
+        }
+    }
+
+    /// What is in tables was in the log, and the log begins with it.
+    fn expect_flushed(&mut self, root: &Root) {
+        if self.last_seq < root.flushed_seq && self.fault.is_none() {
+            let (segment, _) = root.log_start;
+            match self.end == LogPosition::START {
+                true => self.broken(Fault::Missing, LogPosition { segment, offset: 0 }),
+                false => self.broken(Fault::Short, self.end),
+            }
+        }
+    }
+
+    fn segment(&mut self, part: &Part, disk: &impl Disk) -> Result<(), DiskError> {
         let segment = part.segment;
-        let end = part.linked_end.map_or(part.bytes, |end| end.min(part.bytes));
+        let end = part.limit();
         let mut reader = Reader::new(segment, end);
         loop {
             match reader.next(disk)? {
-                Item::Start { start, seq, end } => self.start(segment, start, seq, end),
+                Item::Start { start, seq, end: at } => {
+                    let (bytes, room) = (end, part.bytes);
+                    self.segments.insert(segment, Segment { bytes, room, first_seq: seq });
+                    self.start(segment, start, seq, at);
+                }
                 Item::Batch(batch) => self.batch(segment, &batch),
                 // Room that was never written to. Should the segment end too early by that, the next one
                 // tells.
@@ -326,7 +455,7 @@ impl Replay {
         if batch.seq != self.last_seq + 1 {
             self.broken(Fault::Bad, at);
         }
-        let Some(changes) = batch::decode(&batch.payload, batch.changes) else {
+        let Some(changes) = Changes::decode(&batch.payload, batch.changes) else {
             return self.broken(Fault::Bad, at);
         };
         self.pass(batch.seq - 1);
@@ -338,11 +467,11 @@ impl Replay {
         self.end = LogPosition { segment, offset: batch.end };
         self.last_seq = batch.seq;
         self.said_durable_seq = batch.durable_seq;
-        if !changes.is_empty() {
+        if batch.changes > 0 {
             self.last_change_seq = batch.seq;
         }
-        for change in changes {
-            self.index.apply(change, self.end);
+        if self.flushed_seq < batch.seq {
+            apply(changes, &mut self.memtable, &mut self.revision, &[]);
         }
     }
 

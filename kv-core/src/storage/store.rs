@@ -1,72 +1,119 @@
-//! The store: the log and the index over it.
+//! The store: the log, memtables and tables as one ordered map of bytes.
+//!
+//! A batch goes to the log and to the memtable. A full memtable is frozen, flushed to a table by a job,
+//! and named by the root once its part of the log is durable; then that part of the log goes. The store
+//! never waits: it hands out jobs ([`Store::next_job`]) and goes on.
+
+mod read;
+mod scan;
+mod view;
+mod work;
+
+pub use scan::{Item, Scan};
+pub use view::{LevelView, StoreView, TableView};
+pub use work::Outcome;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
-use bytes::Bytes;
-
-use super::batch::{Batch, Change};
+use self::read::{Counts, Tables};
+use self::work::Work;
+use super::batch::Batch;
+use super::cache::Cache;
 use super::log::{Log, StoreError, Unsynced};
+use super::memtable::Memtable;
+use super::options::StoreOptions;
 use super::recovery::{self, OpenError, Recovery};
+use super::root::{self, Flushed};
 use crate::disk::{Disk, DiskError};
-use crate::id::{FileId, LogPosition};
+use crate::id::{FileId, FileKind, LogPosition};
 
-/// All durable state of a node. `Clone` shares the index until one of the two changes.
+/// All durable state of a node. `Clone` shares memtables, tables and blocks until one of the two
+/// changes.
 #[derive(Clone, Debug)]
 pub struct Store {
-    index: Arc<Index>,
+    options: StoreOptions,
     log: Log,
+    active: Arc<Memtable>,
+    /// Memtables on their way to tables, oldest first.
+    frozen: VecDeque<Frozen>,
+    tables: Tables,
+    /// The revision of the newest change.
+    revision: u64,
+    /// How far into each other log the active memtable goes.
+    marks: BTreeMap<u64, u64>,
+    /// The revisions that somebody may still read at, ascending, one for each.
+    snapshots: Vec<u64>,
+    cache: Cache,
+    counts: Counts,
+    work: Work,
+    /// Whether room is kept free.
+    reserved: bool,
     failure: Option<DiskError>,
 }
 
-/// The newest value of every key.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Index {
-    entries: BTreeMap<Bytes, Entry>,
-    /// Of all keys and values.
-    bytes: u64,
-}
-
+/// A memtable that no longer changes.
 #[derive(Clone, Debug)]
-struct Entry {
-    value: Bytes,
-    /// Where the record it came with ends.
-    at: LogPosition,
+struct Frozen {
+    memtable: Arc<Memtable>,
+    /// What is in tables once it is.
+    flushed: Flushed,
+    /// Where the log must be durable before the root may name its table. Else, after a crash, there
+    /// would be changes without those before them.
+    end: LogPosition,
+    state: FlushState,
 }
 
-/// The store in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoreView {
-    /// How many keys there are.
-    pub keys: u64,
-    /// Bytes of all keys and values.
-    pub bytes: u64,
-    /// The segments of the log with their bytes, oldest first.
-    pub segments: Vec<(FileId, u64)>,
-    /// Where the log ends.
-    pub end: LogPosition,
-    /// Up to where it is known to be durable.
-    pub durable: LogPosition,
-    /// Bytes behind that.
-    pub unsynced_bytes: u64,
-    /// Whether there was no room for the last batch.
-    pub full: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FlushState {
+    Waiting,
+    Running,
+    Written,
 }
+
+/// A state of the store that can be read for as long as it is held. Give it back with
+/// [`Store::release`]; until then nothing that it shows is dropped.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Snapshot(u64);
+
+/// How many memtables may wait before writes are refused.
+const FROZEN_MAX: usize = 4;
+
+/// How many tables level 0 may have before writes are refused.
+const LEVEL_0_MAX: usize = 40;
 
 impl Store {
     /// Opens a disk; an empty one is an empty store. A torn end of the log is cut off and reported.
-    /// With any error nothing on the disk has changed, unless the disk failed while cutting.
+    /// With any error nothing on the disk has changed, unless the disk failed while cutting. Files that
+    /// belong to nothing are removed; if the slots of the root differ, once they say the same.
     ///
     /// What was read back may never have been synced, for the process that wrote it may have been
-    /// killed. So nothing counts as durable until the first [`Self::synced`], and the first sync must
-    /// cover all files there are.
-    pub fn open(segment_bytes: u64, disk: &mut impl Disk) -> Result<(Self, Recovery), OpenError> {
-        let recovered = recovery::recover(disk)?;
-        let unsynced = Unsynced { seq: recovered.last_seq, end: recovered.end, bytes: 0 };
+    /// killed. So nothing of the log counts as durable until the first [`Self::synced`], and the first
+    /// sync must cover all log files there are.
+    pub fn open(
+        options: StoreOptions,
+        disk: &mut impl Disk,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let slots = root::read(&*disk)?;
+        let never = slots.root.is_none();
+        let mut root = slots.root.unwrap_or_else(root::Root::empty);
+        let recovered = recovery::recover(&root, disk)?;
+        let (mut strangers, next_table) = strangers(&root, never, &*disk)?;
+        root.next_table = root.next_table.max(next_table);
+        if slots.agree {
+            for file in strangers.drain(..) {
+                disk.remove(file)?;
+            }
+        }
+        let unsynced = Unsynced {
+            seq: recovered.last_seq,
+            revisions: (root.revision + 1, recovered.revision),
+            end: recovered.end,
+            bytes: 0,
+        };
         let log = Log {
-            segment_bytes,
+            segment_bytes: options.segment_bytes,
             segments: recovered.segments,
             appendable: recovered.appendable,
             next_segment: recovered.next_segment,
@@ -78,7 +125,27 @@ impl Store {
             unsynced: VecDeque::from([unsynced]),
             ..Log::default()
         };
-        Ok((Self { index: Arc::new(recovered.index), log, failure: None }, recovered.recovery))
+        let mut store = Self {
+            options,
+            log,
+            active: Arc::new(recovered.memtable),
+            frozen: VecDeque::new(),
+            work: Work::new(&root, slots.agree, strangers),
+            tables: Tables::open(root, &*disk),
+            revision: recovered.revision,
+            marks: BTreeMap::new(),
+            snapshots: Vec::new(),
+            cache: Cache::new(options.cache_bytes),
+            counts: Counts::default(),
+            reserved: true,
+            failure: None,
+        };
+        store.reserve(disk).map_err(OpenError::Disk)?;
+        if store.options.memtable_bytes / 16 < store.active.bytes() {
+            // In a table it has a filter, and the next opening need not read it back.
+            store.freeze();
+        }
+        Ok((store, recovered.recovery))
     }
 
     /// Appends the batch as one record, then applies it. Returns where it ends: it is durable when the
@@ -92,35 +159,74 @@ impl Store {
         if batch.is_empty() {
             return Ok(self.log.end);
         }
+        self.admit(disk)?;
+        self.apply_always(batch, disk)
+    }
+
+    /// The same for a batch without which nobody could even read: it is not refused because there is
+    /// little room, or much to do.
+    pub fn apply_always(
+        &mut self,
+        batch: &Batch,
+        disk: &mut impl Disk,
+    ) -> Result<LogPosition, StoreError> {
         let at = self.append(batch, disk)?;
-        let index = Arc::make_mut(&mut self.index);
-        for change in batch.changes() {
-            index.apply(change.clone(), at);
-        }
+        self.enter(batch);
+        self.counts.user_bytes += batch.payload().len() as u64;
         Ok(at)
     }
 
-    /// The value of a key, and the position up to which the log must be durable before the value may
-    /// be shown: [`LogPosition::START`] if it is so already.
-    #[must_use]
-    pub fn get(&self, key: &[u8]) -> Option<(Bytes, LogPosition)> {
-        let entry = self.index.entries.get(key)?;
-        Some((entry.value.clone(), self.required(entry)))
+    /// Applies a batch without logging it: state that another durable log, known by `stream`, can
+    /// rebuild. `position` is how far into that log the state now goes. After a crash all unlogged
+    /// batches of a stream up to some position are there and none behind it; that position is
+    /// [`Self::mark`]. It may be shown at once, for the other log answers for it.
+    pub fn apply_unlogged(
+        &mut self,
+        batch: &Batch,
+        stream: u64,
+        position: u64,
+        disk: &mut impl Disk,
+    ) -> Result<(), StoreError> {
+        self.admit(disk)?;
+        self.marks.insert(stream, position);
+        self.enter(batch);
+        self.counts.user_bytes += batch.payload().len() as u64;
+        Ok(())
     }
 
-    /// The entries whose keys begin with `prefix` and are not less than `start`, in ascending order.
-    pub fn scan<'a>(
-        &'a self,
-        prefix: &[u8],
-        start: &[u8],
-    ) -> impl Iterator<Item = (&'a [u8], &'a Bytes, LogPosition)> + use<'a> {
-        let prefix = prefix.to_vec();
-        let from = Bound::Included(start.max(&prefix));
-        self.index
-            .entries
-            .range::<[u8], _>((from, Bound::Unbounded))
-            .take_while(move |(key, _)| key.starts_with(&prefix))
-            .map(|(key, entry)| (key.as_ref(), &entry.value, self.required(entry)))
+    /// How far into another log the state goes that a crash cannot take: what lies behind must be
+    /// applied again after opening, and what lies before may be dropped from that log.
+    #[must_use]
+    pub fn mark(&self, stream: u64) -> Option<u64> {
+        self.tables.root.marks.get(&stream).copied()
+    }
+
+    /// Has the memtable written to a table soon, however small it is.
+    pub fn flush(&mut self) {
+        if !self.active.is_empty() || !self.marks.is_empty() {
+            self.freeze();
+        }
+    }
+
+    /// Merges everything into one level, in jobs that follow.
+    pub fn compact_everything(&mut self) {
+        self.flush();
+        self.work.everything = true;
+        self.work.compacted = false;
+    }
+
+    /// The store as it is now, to be read later.
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.snapshots.push(self.revision);
+        Snapshot(self.revision)
+    }
+
+    /// Gives a snapshot back.
+    pub fn release(&mut self, snapshot: Snapshot) {
+        if let Ok(at) = self.snapshots.binary_search(&snapshot.0) {
+            self.snapshots.remove(at);
+            self.work.compacted = false;
+        }
     }
 
     /// Where the log ends.
@@ -159,66 +265,113 @@ impl Store {
         self.append(&Batch::default(), disk).map(Some)
     }
 
-    /// Why the log can no longer be trusted, after a [`StoreError::Failed`]. The node must halt.
+    /// Why the disk can no longer be trusted. The node must halt.
     #[must_use]
     pub fn failure(&self) -> Option<&DiskError> {
         self.failure.as_ref()
     }
 
-    /// A segment that is full and durable and was not handed out here before, with its bytes.
-    pub fn next_to_verify(&mut self) -> Option<(FileId, u64)> {
-        let durable = self.log.durable;
-        self.log.unverified.pop_front_if(|(segment, bytes)| {
-            LogPosition { segment: *segment, offset: *bytes } <= durable
-        })
-    }
-
-    /// Whether there was no room for the last batch. The next one is tried all the same.
+    /// Whether writes are refused because there is no room. Each is tried all the same.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.log.full
+        self.log.full || !self.reserved || (self.is_crowded() && self.work.compaction_starved)
     }
 
-    /// The store in numbers.
-    #[must_use]
-    pub fn view(&self) -> StoreView {
-        StoreView {
-            keys: self.index.entries.len() as u64,
-            bytes: self.index.bytes,
-            segments: self.log.segments.iter().map(|(file, bytes)| (*file, *bytes)).collect(),
-            end: self.end(),
-            durable: self.durable(),
-            unsynced_bytes: self.unsynced_bytes(),
-            full: self.is_full(),
+    /// Whether level 0 has so many tables that a compaction must come first.
+    fn is_crowded(&self) -> bool {
+        LEVEL_0_MAX <= self.tables.root.levels[0].len()
+    }
+
+    /// Whether this write may be taken.
+    fn admit(&mut self, disk: &mut impl Disk) -> Result<(), StoreError> {
+        if let Some(error) = &self.failure {
+            return Err(StoreError::Failed(error.clone()));
         }
+        if FROZEN_MAX <= self.frozen.len() || self.is_crowded() {
+            // A disk that has no room for tables does not become free by itself.
+            return Err(if self.is_full() { StoreError::Full } else { StoreError::Busy });
+        }
+        if !self.reserved {
+            self.reserve(disk).map_err(|error| self.fail(error))?;
+        }
+        if self.reserved { Ok(()) } else { Err(StoreError::Full) }
     }
 
     fn append(&mut self, batch: &Batch, disk: &mut impl Disk) -> Result<LogPosition, StoreError> {
-        self.log.append(batch, disk).inspect_err(|error| {
+        let revisions = (self.revision + 1, self.revision + batch.len());
+        self.log.append(batch, revisions, disk).inspect_err(|error| {
             if let StoreError::Failed(failure) = error {
                 self.failure = Some(failure.clone());
             }
         })
     }
 
-    fn required(&self, entry: &Entry) -> LogPosition {
-        if entry.at <= self.log.durable { LogPosition::START } else { entry.at }
+    /// Applies a batch to the memtable.
+    fn enter(&mut self, batch: &Batch) {
+        let active = Arc::make_mut(&mut self.active);
+        recovery::apply(batch.changes(), active, &mut self.revision, &self.snapshots);
+        if self.options.memtable_bytes <= active.bytes() {
+            self.freeze();
+        }
+    }
+
+    fn freeze(&mut self) {
+        let flushed = Flushed {
+            log_start: self.log.last_segment().unwrap_or(self.tables.root.log_start),
+            seq: self.log.last_seq,
+            revision: self.revision,
+            marks: core::mem::take(&mut self.marks),
+        };
+        let memtable = core::mem::take(&mut self.active);
+        let (end, state) = (self.log.end, FlushState::Waiting);
+        self.frozen.push_back(Frozen { memtable, flushed, end, state });
+    }
+
+    /// Takes up the room that is kept free, if there is enough and nothing else needs it.
+    fn reserve(&mut self, disk: &mut impl Disk) -> Result<(), DiskError> {
+        // After a crash it may be there and shorter.
+        let found = disk.len(FileId::RESERVE).unwrap_or(0);
+        if self.options.reserve_bytes <= found {
+            self.reserved();
+            return Ok(());
+        }
+        self.reserved = false;
+        if !self.frozen.is_empty() {
+            return Ok(());
+        }
+        match disk.remove(FileId::RESERVE) {
+            Ok(()) | Err(DiskError::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+        match disk.create(FileId::RESERVE, self.options.reserve_bytes) {
+            Ok(()) => self.reserved(),
+            Err(DiskError::Full) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The room that is kept free is there, so jobs can be begun: they will be given it.
+    fn reserved(&mut self) {
+        self.reserved = true;
+        self.work.starved = false;
+    }
+
+    fn fail(&mut self, error: DiskError) -> StoreError {
+        self.failure.get_or_insert_with(|| error.clone());
+        StoreError::Failed(error)
     }
 }
 
-impl Index {
-    /// Applies a change of a batch that ends at this position.
-    pub(super) fn apply(&mut self, change: Change, at: LogPosition) {
-        let key_bytes = change.key.len() as u64;
-        let replaced = match change.value {
-            Some(value) => {
-                self.bytes += key_bytes + value.len() as u64;
-                self.entries.insert(change.key, Entry { value, at })
-            }
-            None => self.entries.remove(&change.key),
-        };
-        if let Some(entry) = replaced {
-            self.bytes -= key_bytes + entry.value.len() as u64;
-        }
-    }
+/// The files that belong to nothing: parts of tables whose job was interrupted, and segments of the log
+/// that were no longer needed. Also the number behind the last table there was.
+fn strangers(
+    root: &root::Root,
+    never: bool,
+    disk: &impl Disk,
+) -> Result<(Vec<FileId>, u64), DiskError> {
+    let files = disk.list()?;
+    let tables = files.iter().filter(|file| file.kind() == Some(FileKind::Table));
+    let next = tables.map(|table| table.number() + 1).max().unwrap_or(0);
+    Ok((files.into_iter().filter(|file| !root.owns(*file, !never)).collect(), next))
 }

@@ -1,16 +1,26 @@
-//! Reads a full segment through, so that damage is found while other nodes still hold a copy.
+//! Reads files through, so that damage is found while other nodes still hold a copy.
 
-use super::batch;
+use super::batch::Changes;
+use super::job::JobResult;
 use super::reader::{Item, Reader};
 use super::record::FORMAT;
+use super::table::TableMeta;
+use super::table::reader::Table;
 use crate::disk::{Disk, DiskError};
 use crate::id::FileId;
-use crate::io::JobResult;
 
-/// Checks every record of a segment of this length; this is
-/// [`Job::VerifySegment`](crate::io::Job::VerifySegment). It only reads, so it may run beside the node.
+/// Checks every section of a table; this is [`super::Job::VerifyTable`].
+pub(super) fn verify_table(disk: &impl Disk, table: &TableMeta) -> JobResult {
+    match Table::open(table.clone(), disk).verify(disk) {
+        Ok(records) => JobResult::Verified { records, damaged_at: None },
+        Err(fault) => JobResult::Verified { records: 0, damaged_at: Some(fault.offset) },
+    }
+}
+
+/// Checks every record of a segment up to this length; this is
+/// [`Job::VerifySegment`](super::Job::VerifySegment).
 pub fn verify_segment(
-    disk: &mut impl Disk,
+    disk: &impl Disk,
     segment: FileId,
     length: u64,
 ) -> Result<JobResult, DiskError> {
@@ -26,7 +36,7 @@ pub fn verify_segment(
             }
             Item::Batch(found) => {
                 let whole = expected == Some(found.seq)
-                    && batch::decode(&found.payload, found.changes).is_some();
+                    && Changes::decode(&found.payload, found.changes).is_some();
                 records += u64::from(whole);
                 expected = Some(found.seq + 1);
                 (!whole).then_some(found.start)

@@ -10,17 +10,18 @@ use kv_core::id::{LogPosition, RequestId};
 use kv_core::io::{Boot, Founding, Input, Output};
 use kv_core::node::Node;
 use kv_core::request::{Basis, QuorumOptions, Reply, Request};
+use kv_core::rng::Rng;
+use kv_core::sim::disk::SimDisk;
+use kv_core::storage::StoreOptions;
 use kv_core::time::{Micros, Mono, Now, Wall};
 use kv_core::version::Dot;
-
-use crate::disk::TestDisk;
 
 type Answer = Result<Reply, RequestError>;
 
 /// A node, its disk, and everything that came out of it.
 pub(crate) struct Bench {
     pub(crate) node: Node,
-    pub(crate) disk: TestDisk,
+    pub(crate) disk: SimDisk,
     pub(crate) now: Now,
     pub(crate) syncing: Option<LogPosition>,
     pub(crate) events: Vec<EventKind>,
@@ -34,7 +35,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// A node that is a cluster of its own, with everything on disk.
     pub(crate) fn alone() -> Self {
-        let mut disk = TestDisk::default();
+        let mut disk = SimDisk::default();
         let now = Now { mono: Mono(0), wall: Wall(1_700_000_000_000_000) };
         let node = open(0, now, &mut disk);
         let mut bench = Self {
@@ -70,7 +71,7 @@ impl Bench {
     pub(crate) fn sync(&mut self, result: Result<(), DiskError>) {
         let upto = self.syncing.take().expect("a sync is outstanding");
         if result.is_ok() {
-            self.disk.sync();
+            self.disk.sync_log(upto).expect("this disk syncs");
         }
         self.handle(Input::Synced { upto, result });
     }
@@ -93,9 +94,9 @@ impl Bench {
         self.now.mono = until;
     }
 
-    /// Loses power with so many unsynced bytes surviving, and starts again.
-    pub(crate) fn crash(&mut self, kept: usize) {
-        self.disk = self.disk.crash_after(kept, true);
+    /// Loses power, with any part of what was not synced surviving, and starts again.
+    pub(crate) fn crash(&mut self, seed: u64) {
+        self.disk.crash(&mut Rng::new(seed));
         self.boots += 1;
         self.syncing = None;
         self.node = open(self.boots, self.now, &mut self.disk);
@@ -131,14 +132,15 @@ impl Bench {
     }
 }
 
-fn open(entropy: u64, now: Now, disk: &mut TestDisk) -> Node {
+fn open(entropy: u64, now: Now, disk: &mut SimDisk) -> Node {
     let boot = Boot {
         name: "n1".into(),
         address: "127.0.0.1:1".into(),
         entropy,
         partitions: 8,
         founding: Founding::Alone,
-        segment_bytes: 1 << 20,
+        // Each batch makes a segment, so that a full disk is noticed with the next.
+        storage: StoreOptions { segment_bytes: 1, ..StoreOptions::SIMULATED },
     };
     Node::open(boot, now, disk).expect("the disk is sound")
 }

@@ -4,9 +4,6 @@
 //! The tests play the shell themselves, one input at a time, and decide when a sync ends.
 
 mod bench;
-#[path = "../storage/disk.rs"]
-#[expect(dead_code, reason = "crashes are for the tests of the store")]
-mod disk;
 
 use bench::{Bench, get, keys_of, put, value_of};
 use bytes::Bytes;
@@ -74,13 +71,13 @@ fn a_full_disk_refuses_writes_keeps_reading_and_recovers() {
     let write = bench.request(put("k", "old"));
     bench.sync(Ok(()));
     assert!(bench.replies(write)[0].is_ok());
-    bench.disk.room = Some(10);
+    bench.disk.limit(Some(bench.disk.used() + 10));
     let refused = bench.request(put("k", "new"));
     assert_eq!(bench.replies(refused), [Err(RequestError::Full)]);
     let read = bench.request(get("k"));
     assert_eq!(value_of(&bench.replies(read)), "old");
     assert_eq!(bench.node.halted(), None);
-    bench.disk.room = None;
+    bench.disk.limit(None);
     let accepted = bench.request(put("k", "new"));
     bench.sync(Ok(()));
     assert!(bench.replies(accepted)[0].is_ok());
@@ -93,7 +90,7 @@ fn a_full_disk_refuses_writes_keeps_reading_and_recovers() {
 #[test]
 fn a_broken_disk_halts_the_node() {
     let mut bench = Bench::alone();
-    bench.disk.changes_left = Some(0);
+    bench.disk.fail_power_after(0);
     let write = bench.request(put("k", "v"));
     assert!(bench.replies(write).iter().all(Result::is_err));
     assert!(bench.node.halted().is_some());

@@ -4,9 +4,6 @@
 //! node loses power or its disk.
 
 mod chaos;
-#[path = "../storage/disk.rs"]
-#[expect(dead_code, reason = "torn and broken disks are for the tests of the store")]
-mod disk;
 mod foreign;
 mod membership;
 mod net;

@@ -1,6 +1,6 @@
 //! A few nodes, their disks and the network between them, played by hand in virtual time.
 //!
-//! Messages arrive at once and in order unless [`Net::hold`] names them; syncs end at once.
+//! Messages arrive at once and in order unless [`Net::hold`] names them; syncs and jobs end at once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,9 +12,11 @@ use kv_core::message::{Envelope, Hello, Message};
 use kv_core::node::Node;
 use kv_core::request::{Basis, QuorumOptions, Reply, Request};
 use kv_core::ring::layout::Layout;
+use kv_core::rng::Rng;
+use kv_core::sim::disk::SimDisk;
+use kv_core::storage::StoreOptions;
 use kv_core::time::{Micros, Mono, Now, Wall};
-
-use crate::disk::TestDisk;
+use kv_core::version::Object;
 
 pub(crate) type Answer = Result<Reply, RequestError>;
 
@@ -25,7 +27,7 @@ const TIMERS_MAX: u64 = 10_000;
 struct Host {
     boot: Boot,
     node: Option<Node>,
-    disk: TestDisk,
+    disk: SimDisk,
     answers: BTreeMap<RequestId, Answer>,
 }
 
@@ -93,9 +95,9 @@ impl Net {
             entropy: entropy * 1_000 + index as u64,
             partitions: 8,
             founding,
-            segment_bytes: 1 << 20,
+            storage: StoreOptions::SIMULATED,
         };
-        let disk = TestDisk::default();
+        let disk = SimDisk::default();
         self.hosts.push(Host { boot, node: None, disk, answers: BTreeMap::new() });
         self.start(index);
         index
@@ -118,12 +120,12 @@ impl Net {
         }
         let host = &mut self.hosts[index];
         host.node = None;
-        host.disk = host.disk.crash_after(0, true);
+        host.disk.crash(&mut Rng::new(host.boot.entropy));
     }
 
     /// A node that does not run loses its disk.
     pub(crate) fn wipe(&mut self, index: usize) {
-        self.hosts[index].disk = TestDisk::default();
+        self.hosts[index].disk = SimDisk::default();
         self.hosts[index].boot.founding = Founding::Join;
     }
 
@@ -168,6 +170,11 @@ impl Net {
 
     pub(crate) fn node(&self, index: usize) -> &Node {
         self.hosts[index].node.as_ref().expect("it runs")
+    }
+
+    /// What a node holds under a key.
+    pub(crate) fn object(&self, index: usize, key: &[u8]) -> Option<Object> {
+        self.node(index).object(key, &self.hosts[index].disk)
     }
 
     pub(crate) fn hello(&self, index: usize) -> Hello {
@@ -262,6 +269,7 @@ impl Net {
 
     fn drain(&mut self, index: usize) {
         let mut synced = Vec::new();
+        let mut done = Vec::new();
         let host = &mut self.hosts[index];
         let Some(node) = &mut host.node else { return };
         while let Some(output) = node.poll() {
@@ -272,15 +280,20 @@ impl Net {
                     assert!(more || before.is_none(), "a request is answered once");
                 }
                 Output::Sync { upto } => synced.push(upto),
-                Output::Job { .. } | Output::Event(_) => {}
+                Output::Job { id, job } => done.push((id, job)),
+                Output::Event(_) => {}
             }
+        }
+        for (id, job) in done {
+            let result = job.run(&mut self.hosts[index].disk);
+            self.handle(index, Input::JobDone { id, result });
         }
         if self.stuck_disks {
             return;
         }
         for upto in synced {
-            self.hosts[index].disk.sync();
-            self.handle(index, Input::Synced { upto, result: Ok(()) });
+            let result = self.hosts[index].disk.sync_log(upto);
+            self.handle(index, Input::Synced { upto, result });
         }
     }
 

@@ -90,7 +90,7 @@ fn a_disk_that_was_lost_before_the_answer_does_not_count_as_one_that_has_the_wri
     }
     let write = net.request(0, request);
     net.run(100);
-    assert!(net.node(2).object(b"k").is_some() && net.answer(0, write).is_none());
+    assert!(net.object(2, b"k").is_some() && net.answer(0, write).is_none());
     net.crash(2);
     net.wipe(2);
     net.hold = Box::new(move |envelope| match envelope.message {
@@ -101,10 +101,10 @@ fn a_disk_that_was_lost_before_the_answer_does_not_count_as_one_that_has_the_wri
     net.start(2);
     net.link_all();
     net.run(2_000);
-    assert!(net.node(2).object(b"k").is_none());
+    assert!(net.object(2, b"k").is_none());
     assert!(net.answer(0, write).is_none(), "it stands on two disks and was to stand on three");
     net.release();
     net.run_until_answered(0, write);
     assert!(is_written(net.answer(0, write)));
-    assert!(net.node(2).object(b"k").is_some());
+    assert!(net.object(2, b"k").is_some());
 }
