@@ -2,13 +2,14 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad usage.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{LISTEN, NodeArgs};
-use crate::{client, play, serve};
+use crate::{client, play, serve, storage};
 
 /// A distributed key-value store: `kv play` shows it, `kv node` runs it.
 #[derive(Parser, Debug)]
@@ -46,6 +47,27 @@ enum Command {
     },
     /// Show who is in the cluster and how the node is
     Status(AtArgs),
+    /// Look into the data folder of a node that is not running; nothing in it is changed
+    #[command(subcommand)]
+    Storage(StorageCommand),
+}
+
+/// What `kv storage` can do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum StorageCommand {
+    /// Show the roots, the log, and the levels with their tables
+    Inspect {
+        /// The data folder
+        dir: PathBuf,
+        /// Print every entry: of the table with this number, else of the log and of all tables
+        #[arg(long, value_name = "TABLE", num_args = 0..=1)]
+        dump: Option<Option<u64>>,
+    },
+    /// Check every checksum of every file; exit with 1 at the first fault, 2 if the folder is in use
+    Verify {
+        /// The data folder
+        dir: PathBuf,
+    },
 }
 
 /// Options of `kv play`.
@@ -107,6 +129,11 @@ pub fn main() -> ExitCode {
             client::settings(&at, name.as_deref(), value.as_deref())
         }
         Command::Status(at) => client::status(&at),
+        Command::Storage(StorageCommand::Inspect { dir, dump: None }) => storage::inspect(&dir),
+        Command::Storage(StorageCommand::Inspect { dir, dump: Some(table) }) => {
+            storage::dump(&dir, table)
+        }
+        Command::Storage(StorageCommand::Verify { dir }) => storage::verify(&dir),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -134,6 +161,13 @@ impl End {
     pub(crate) fn misuse(words: impl Into<String>) -> Self {
         Self { words: words.into(), code: 2 }
     }
+}
+
+/// Gives the user the result.
+pub(crate) fn output(bytes: &[u8]) -> Result<(), End> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written.map_err(|error| End::failed(format!("the result cannot be written: {error}")))
 }
 
 /// Tells the user something that is not the result.

@@ -5,7 +5,7 @@
 
 mod node;
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,8 +13,8 @@ use serde_json::Value;
 use ureq::http::StatusCode;
 
 use self::node::{Answer, Node};
-use crate::cli::{AtArgs, End, KeyArgs, say};
-use crate::table::Table;
+use crate::cli::{AtArgs, End, KeyArgs, output, say};
+use crate::table::{Table, bytes_words};
 
 /// `kv get`.
 pub(crate) fn get(args: &KeyArgs) -> Result<(), End> {
@@ -189,11 +189,8 @@ fn status_text(status: &Value, members: &Value) -> String {
             ));
         }
     }
-    let full = if storage["full"] == true { ", DISK FULL" } else { "" };
-    words.push_str(&format!(
-        "storage  {} entries, {} bytes in memory, {} bytes of log{full}\n\n",
-        storage["entries"], storage["bytes"], storage["log_bytes"]
-    ));
+    words.push_str(&storage_text(storage));
+    words.push('\n');
     let mut table = Table::new(&["MEMBER", "ADDRESS", "STATE", "LAST HEARD"]);
     for member in members["members"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let state = match (member["alive"] == true, member["linked"] == true) {
@@ -210,6 +207,45 @@ fn status_text(status: &Value, members: &Value) -> String {
         table.row([text(&member["name"]), text(&member["address"]), state.into(), heard]);
     }
     words + &table.to_string()
+}
+
+fn storage_text(storage: &Value) -> String {
+    let full = if storage["full"] == true { ", DISK FULL" } else { "" };
+    let levels = storage["levels"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let count = |level: &Value| level["tables"].as_array().map_or(0, Vec::len);
+    let bytes = |value: &Value| bytes_words(value.as_u64().unwrap_or_default());
+    let mut words = format!(
+        "storage  {} versions, {} in {} tables, {} in memtables, {} of log{full}\n",
+        storage["entries"],
+        bytes(&storage["table_bytes"]),
+        levels.iter().map(count).sum::<usize>(),
+        bytes(&storage["memtable"]["bytes"]),
+        bytes(&storage["log_bytes"]),
+    );
+    let known = [
+        storage["write_amplification"]
+            .as_f64()
+            .map(|times| format!("write amplification {times:.1}")),
+        percent(&storage["cache"]["hit_rate"]).map(|share| format!("cache hits {share}")),
+        percent(&storage["filter"]["false_positive_rate"])
+            .map(|share| format!("filters wrong {share}")),
+    ];
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    if !known.is_empty() {
+        words.push_str(&format!("         {}\n", known.join(", ")));
+    }
+    let suspects = storage["suspects"].as_array().map_or(0, Vec::len);
+    if suspects > 0 {
+        words.push_str(&format!(
+            "         {suspects} RANGES OF KEYS ARE DAMAGED; kv storage verify tells where\n"
+        ));
+    }
+    words
+}
+
+/// A share of one in percent, if it is known.
+fn percent(share: &Value) -> Option<String> {
+    share.as_f64().map(|share| format!("{:.1} %", share * 100.0))
 }
 
 impl KeyArgs {
@@ -231,12 +267,6 @@ fn siblings_of(answer: &Value) -> Result<Vec<Vec<u8>>, End> {
     let values: Option<Vec<_>> = siblings.iter().map(decode).collect();
     values
         .ok_or_else(|| End::failed("the node's answer cannot be read; is it of the same release?"))
-}
-
-fn output(bytes: &[u8]) -> Result<(), End> {
-    let mut out = io::stdout().lock();
-    let written = out.write_all(bytes).and_then(|()| out.flush());
-    written.map_err(|error| End::failed(format!("the result cannot be written: {error}")))
 }
 
 /// Ends the line for a person; a pipe gets the bytes of the value and nothing else.

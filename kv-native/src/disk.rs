@@ -1,370 +1,362 @@
 //! A node's files in a folder of the machine.
 //!
-//! A file has a number for a name (`0000000000000001.log`). Writes go to the operating system and are
-//! noted in a list of what is not yet durable; [`LogSync`] takes that list and waits for the device, on
-//! a thread of its own. The existence of files counts as well: a sync that covers a new file also syncs
-//! the folder. A lock keeps a second process out.
+//! [`FileDisk`] is a handle for one thread: the node's, or that of a job, which may wait for the device
+//! ([`JobDisk`]). [`LogSync`] waits for it in place of the node, on a thread of its own. All of them
+//! share what is open ([`folder`]), and the log has a buffer of its own ([`mod@file`]). A lock keeps a
+//! second process out.
 //!
-//! Left out: caching (the operating system's is used) and direct I/O.
+//! Left out: caching of what was read (the operating system's is used, and the store has one), and
+//! direct I/O.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod file;
+mod folder;
 
-use kv_core::disk::{Disk, DiskError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use kv_core::disk::{Disk, DiskError, JobDisk};
 use kv_core::id::{FileId, LogPosition};
 
-const LOCK_FILE: &str = "lock";
+use folder::Folder;
+pub use folder::FolderError;
 
 /// The files of one node.
 #[derive(Debug)]
-pub(crate) struct FileDisk {
+pub struct FileDisk {
     folder: Arc<Folder>,
-    files: BTreeMap<FileId, OpenFile>,
-}
-
-#[derive(Debug)]
-struct Folder {
-    path: PathBuf,
-    unsynced: Mutex<Unsynced>,
-    /// Held, never read: the lock ends with the process.
-    _lock: File,
-}
-
-/// What a crash of the machine would lose.
-#[derive(Debug, Default)]
-struct Unsynced {
-    files: BTreeMap<FileId, Arc<File>>,
-    /// Files came or went.
-    folder: bool,
-}
-
-#[derive(Debug)]
-struct OpenFile {
-    file: Arc<File>,
-    length: u64,
 }
 
 impl FileDisk {
     /// Opens a data folder, making it if need be, and keeps every other process out.
-    pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
-        let failed = |error| FolderError::Unusable { path: path.to_owned(), error };
-        make_folder(path).map_err(failed)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join(LOCK_FILE))
-            .map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(FolderError::InUse(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+    ///
+    /// The process that wrote the files may have been killed before a sync. So the log counts as not
+    /// durable, until it is synced; and a root, on whose word files will be removed, is made so at once.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        let folder = Arc::new(Folder::open(path)?);
+        for root in FileId::ROOTS {
+            let Ok(file) = folder.file(root) else { continue };
+            folder.sync(&file).map_err(|error| FolderError::Unusable {
+                path: path.to_owned(),
+                error: io::Error::other(error),
+            })?;
         }
-        let folder = Folder { path: path.to_owned(), unsynced: Mutex::default(), _lock: lock };
-        let mut disk = Self { folder: Arc::new(folder), files: BTreeMap::new() };
-        disk.distrust().map_err(|error| failed(io::Error::other(error)))?;
-        Ok(disk)
+        Ok(Self { folder })
     }
 
-    /// Counts every file as not durable: the process that wrote it may have been killed before a sync.
-    fn distrust(&mut self) -> Result<(), DiskError> {
-        for file in self.list()? {
-            let handle = Arc::clone(&self.opened(file)?.file);
-            self.folder.unsynced().files.insert(file, handle);
-        }
-        self.folder.unsynced().folder = true;
-        Ok(())
+    /// Opens a data folder to look into it. It must exist, nothing in it is changed, and no node can open
+    /// it meanwhile.
+    pub fn open_to_read(path: &Path) -> Result<impl Disk + use<>, FolderError> {
+        Ok(Self { folder: Arc::new(Folder::open_to_read(path)?) })
     }
 
-    /// Another handle to the same folder, for jobs.
-    pub(crate) fn another(&self) -> Self {
-        Self { folder: Arc::clone(&self.folder), files: BTreeMap::new() }
+    /// Another handle to the same files, for jobs.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { folder: Arc::clone(&self.folder) }
     }
 
     /// What makes this folder's log durable.
-    pub(crate) fn log_sync(&self) -> LogSync {
+    #[must_use]
+    pub fn log_sync(&self) -> LogSync {
         LogSync { folder: Arc::clone(&self.folder) }
     }
+}
 
-    fn path(&self, file: FileId) -> PathBuf {
-        self.folder.path.join(format!("{:016}.log", file.0))
-    }
-
-    fn opened(&mut self, file: FileId) -> Result<&mut OpenFile, DiskError> {
-        if !self.files.contains_key(&file) {
-            let opened = OpenOptions::new().read(true).write(true).open(self.path(file));
-            let opened = OpenFile::new(opened.map_err(disk_error)?)?;
-            self.files.insert(file, opened);
-        }
-        self.files.get_mut(&file).ok_or(DiskError::NotFound)
-    }
-
-    /// Writes at an offset and notes that the file is not durable, even if only a part was written.
-    fn write(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        let opened = self.opened(file)?;
-        let written = opened.file.write_all_at(bytes, offset);
-        let handle = Arc::clone(&opened.file);
-        match written {
-            Ok(()) => opened.length = opened.length.max(offset + bytes.len() as u64),
-            Err(_) => opened.length = handle.metadata().map_err(disk_error)?.len(),
-        }
-        self.folder.unsynced().files.insert(file, handle);
-        written.map_err(disk_error)
-    }
+/// The name of a file in its folder.
+#[must_use]
+pub fn file_name(file: FileId) -> String {
+    folder::name_of(file)
 }
 
 impl Disk for FileDisk {
-    fn create(&mut self, file: FileId) -> Result<(), DiskError> {
-        let created =
-            OpenOptions::new().read(true).write(true).create_new(true).open(self.path(file));
-        let opened = OpenFile::new(created.map_err(disk_error)?)?;
-        let mut unsynced = self.folder.unsynced();
-        unsynced.folder = true;
-        unsynced.files.insert(file, Arc::clone(&opened.file));
-        drop(unsynced);
-        self.files.insert(file, opened);
-        Ok(())
+    fn create(&mut self, file: FileId, room: u64) -> Result<(), DiskError> {
+        self.folder.create(file, room)
     }
 
     fn append(&mut self, file: FileId, bytes: &[u8]) -> Result<(), DiskError> {
-        let end = self.opened(file)?.length;
-        self.write(file, end, bytes)
+        let file = self.folder.file(file)?;
+        file.write(file.len(), bytes)
     }
 
     fn write_at(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.write(file, offset, bytes)
+        self.folder.file(file)?.write(offset, bytes)
     }
 
-    fn read_at(&mut self, file: FileId, offset: u64, length: u64) -> Result<Vec<u8>, DiskError> {
-        let opened = self.opened(file)?;
-        if offset.checked_add(length).is_none_or(|end| end > opened.length) {
-            return Err(DiskError::OutOfBounds);
-        }
-        let mut bytes = vec![0; usize::try_from(length).map_err(|_| DiskError::OutOfBounds)?];
-        opened.file.read_exact_at(&mut bytes, offset).map_err(disk_error)?;
-        Ok(bytes)
+    fn read_at(&self, file: FileId, offset: u64, length: u64) -> Result<Vec<u8>, DiskError> {
+        self.folder.file(file)?.read(offset, length)
     }
 
-    fn len(&mut self, file: FileId) -> Result<u64, DiskError> {
-        Ok(self.opened(file)?.length)
+    fn len(&self, file: FileId) -> Result<u64, DiskError> {
+        Ok(self.folder.file(file)?.len())
     }
 
     fn truncate(&mut self, file: FileId, length: u64) -> Result<(), DiskError> {
-        let opened = self.opened(file)?;
-        opened.file.set_len(length).map_err(disk_error)?;
-        opened.length = length;
-        let handle = Arc::clone(&opened.file);
-        self.folder.unsynced().files.insert(file, handle);
-        Ok(())
+        self.folder.file(file)?.truncate(length)
     }
 
     fn remove(&mut self, file: FileId) -> Result<(), DiskError> {
-        fs::remove_file(self.path(file)).map_err(disk_error)?;
-        self.files.remove(&file);
-        let mut unsynced = self.folder.unsynced();
-        unsynced.folder = true;
-        unsynced.files.remove(&file);
-        Ok(())
+        self.folder.remove(file)
     }
 
-    fn list(&mut self) -> Result<Vec<FileId>, DiskError> {
-        let mut files = BTreeSet::new();
-        for entry in fs::read_dir(&self.folder.path).map_err(disk_error)? {
-            files.extend(number_of(&entry.map_err(disk_error)?.file_name().to_string_lossy()));
-        }
-        Ok(files.into_iter().collect())
+    fn list(&self) -> Result<Vec<FileId>, DiskError> {
+        Ok(self.folder.list())
     }
 }
 
-/// The number in the name of a file of the node; none for any other file, which is left alone.
-fn number_of(name: &str) -> Option<FileId> {
-    let digits = name.strip_suffix(".log")?;
-    let all_digits = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    all_digits.then(|| digits.parse().ok().map(FileId)).flatten()
+impl JobDisk for FileDisk {
+    fn sync(&mut self, file: FileId) -> Result<(), DiskError> {
+        self.folder.sync(&*self.folder.file(file)?)
+    }
 }
 
 /// Waits for the device until a folder's log is durable.
 #[derive(Debug)]
-pub(crate) struct LogSync {
+pub struct LogSync {
     folder: Arc<Folder>,
 }
 
 impl LogSync {
-    /// Makes everything durable that was written up to a position before this call. After an error it
-    /// is not known what is durable: the operating system may have dropped what it could not write, so
-    /// a second attempt would prove nothing.
-    pub(crate) fn sync(&self, upto: LogPosition) -> Result<(), DiskError> {
-        let (files, folder) = {
-            let mut unsynced = self.folder.unsynced();
-            let later = unsynced.files.split_off(&FileId(upto.segment.0.saturating_add(1)));
-            let files = std::mem::replace(&mut unsynced.files, later);
-            (files, std::mem::take(&mut unsynced.folder))
-        };
-        for file in files.values() {
-            file.sync_data().map_err(disk_error)?;
-        }
-        if folder {
-            sync_folder(&self.folder.path).map_err(disk_error)?;
-        }
-        Ok(())
+    /// Makes everything durable that was written to the log up to a position before this call. After an
+    /// error it is not known what is durable, and every later call fails as well.
+    pub fn sync(&self, upto: LogPosition) -> Result<(), DiskError> {
+        self.folder.log(upto.segment).iter().try_for_each(|file| self.folder.sync(file))
     }
 }
-
-impl Folder {
-    fn unsynced(&self) -> MutexGuard<'_, Unsynced> {
-        // Every change of the list is one insert or remove, so it is whole even after a panic.
-        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl OpenFile {
-    fn new(file: File) -> Result<Self, DiskError> {
-        let length = file.metadata().map_err(disk_error)?.len();
-        Ok(Self { file: Arc::new(file), length })
-    }
-}
-
-/// Makes a folder with all above it; each new one exists durably when this returns.
-fn make_folder(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    make_folder(parent)?;
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
-        _ => sync_folder(parent),
-    }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-fn disk_error(error: io::Error) -> DiskError {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskError::Full,
-        ErrorKind::NotFound => DiskError::NotFound,
-        ErrorKind::AlreadyExists => DiskError::Exists,
-        ErrorKind::UnexpectedEof => DiskError::OutOfBounds,
-        _ => DiskError::Io(error.to_string()),
-    }
-}
-
-/// Why a data folder cannot be used. Nothing in it was changed.
-#[derive(Debug)]
-pub(crate) enum FolderError {
-    /// Another process has it.
-    InUse(PathBuf),
-    /// The operating system refuses.
-    Unusable {
-        /// Which folder.
-        path: PathBuf,
-        /// Its words.
-        error: io::Error,
-    },
-}
-
-impl fmt::Display for FolderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InUse(path) => write!(
-                f,
-                "the data folder {} is in use by another kv process; stop that one, or give this node a folder of its own with --data DIR",
-                path.display()
-            ),
-            Self::Unusable { path, error } => write!(
-                f,
-                "the data folder {} cannot be used: {error}; make it writable, or choose another with --data DIR",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for FolderError {}
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
-    fn disk() -> (tempfile::TempDir, FileDisk) {
+    const LOG: FileId = FileId::log(1);
+    const ROOM: u64 = 1 << 20;
+
+    fn disk() -> (tempfile::TempDir, PathBuf, FileDisk) {
         let folder = tempfile::tempdir().unwrap();
-        let disk = FileDisk::open(&folder.path().join("a/b")).unwrap();
-        (folder, disk)
+        let path = folder.path().join("a/b");
+        let disk = FileDisk::open(&path).unwrap();
+        (folder, path, disk)
+    }
+
+    fn upto(segment: FileId) -> LogPosition {
+        LogPosition { segment, offset: ROOM }
+    }
+
+    /// What another program sees in the file.
+    fn outside(path: &Path) -> Vec<u8> {
+        fs::read(path.join("0000000000000001.log")).unwrap()
+    }
+
+    /// One byte of it.
+    fn outside_at(path: &Path, offset: u64) -> u8 {
+        use std::os::unix::fs::FileExt;
+        let mut byte = [0];
+        let file = fs::File::open(path.join("0000000000000001.log")).unwrap();
+        file.read_exact_at(&mut byte, offset).unwrap();
+        byte[0]
     }
 
     #[test]
-    fn files_keep_what_is_written_and_are_listed_by_number() {
-        let (_folder, mut disk) = disk();
-        disk.create(FileId(10)).unwrap();
-        disk.create(FileId(2)).unwrap();
-        assert_eq!(disk.create(FileId(2)), Err(DiskError::Exists));
-        fs::write(disk.folder.path.join("notes.log"), "not the node's").unwrap();
-        assert_eq!(disk.list(), Ok(vec![FileId(2), FileId(10)]));
+    fn files_keep_what_is_written_and_are_listed_by_kind_and_number() {
+        let (_folder, path, mut disk) = disk();
+        let (ten, two) = (FileId::table(10), FileId::table(2));
+        for file in [FileId::RESERVE, FileId::ROOTS[1], ten, two, LOG] {
+            disk.create(file, 0).unwrap();
+            assert_eq!(disk.create(file, 0), Err(DiskError::Exists));
+        }
+        fs::write(path.join("notes.log"), "not the node's").unwrap();
+        let all = Ok(vec![LOG, two, ten, FileId::ROOTS[1], FileId::RESERVE]);
+        assert_eq!(disk.list(), all);
 
-        disk.append(FileId(2), b"hello ").unwrap();
-        disk.append(FileId(2), b"world").unwrap();
-        disk.write_at(FileId(2), 0, b"H").unwrap();
-        assert_eq!(disk.another().read_at(FileId(2), 0, 11), Ok(b"Hello world".to_vec()));
-        disk.truncate(FileId(2), 5).unwrap();
-        disk.append(FileId(2), b"!").unwrap();
-        assert_eq!(disk.read_at(FileId(2), 4, 2), Ok(b"o!".to_vec()));
-        assert_eq!(disk.len(FileId(2)), Ok(6));
+        disk.append(two, b"hello ").unwrap();
+        disk.append(two, b"world").unwrap();
+        disk.write_at(two, 0, b"H").unwrap();
+        assert_eq!(disk.another().read_at(two, 0, 11), Ok(b"Hello world".to_vec()));
+        disk.truncate(two, 5).unwrap();
+        disk.append(two, b"!").unwrap();
+        drop(disk);
+        let disk = FileDisk::open(&path).unwrap();
+        assert_eq!(disk.list(), all);
+        assert_eq!(disk.read_at(two, 4, 2), Ok(b"o!".to_vec()));
+        assert_eq!(disk.len(two), Ok(6));
     }
 
     #[test]
     fn reading_past_the_end_or_nowhere_is_an_error() {
-        let (_folder, mut disk) = disk();
-        disk.create(FileId(1)).unwrap();
-        disk.append(FileId(1), b"abc").unwrap();
-        assert_eq!(disk.read_at(FileId(1), 1, 3), Err(DiskError::OutOfBounds));
-        assert_eq!(disk.read_at(FileId(1), u64::MAX, 2), Err(DiskError::OutOfBounds));
-        disk.remove(FileId(1)).unwrap();
-        assert_eq!(disk.len(FileId(1)), Err(DiskError::NotFound));
+        let (_folder, _path, mut disk) = disk();
+        disk.create(LOG, 0).unwrap();
+        disk.append(LOG, b"abc").unwrap();
+        assert_eq!(disk.read_at(LOG, 1, 3), Err(DiskError::OutOfBounds));
+        assert_eq!(disk.read_at(LOG, u64::MAX, 2), Err(DiskError::OutOfBounds));
+        assert_eq!(disk.truncate(LOG, 4), Err(DiskError::OutOfBounds));
+        let mut job = disk.another();
+        job.remove(LOG).unwrap();
+        assert_eq!(disk.len(LOG), Err(DiskError::NotFound), "gone for every handle");
+        assert_eq!(job.remove(LOG), Err(DiskError::NotFound));
+        assert_eq!(job.sync(LOG), Err(DiskError::NotFound));
     }
 
     #[test]
-    fn a_sync_takes_what_was_written_up_to_its_position() {
-        let (_folder, mut disk) = disk();
+    fn a_file_has_its_room_from_the_beginning_and_no_file_is_left_without() {
+        use std::os::unix::fs::MetadataExt;
+        let (_folder, path, mut disk) = disk();
+        disk.create(LOG, ROOM).unwrap();
+        assert_eq!(disk.len(LOG), Ok(ROOM));
+        assert_eq!(disk.read_at(LOG, ROOM - 3, 3), Ok(vec![0; 3]));
+        let blocks = fs::metadata(path.join("0000000000000001.log")).unwrap().blocks();
+        assert!(blocks * 512 >= ROOM, "{blocks} blocks are not enough");
+
+        let error = disk.create(FileId::table(1), 1 << 45).unwrap_err();
+        assert!(matches!(error, DiskError::Full | DiskError::Io(_)), "{error}");
+        assert_eq!(disk.list(), Ok(vec![LOG]));
+        disk.create(FileId::table(1), 0).unwrap();
+    }
+
+    #[test]
+    fn a_log_is_gathered_until_it_is_read_or_synced_or_enough() {
+        let (_folder, path, mut disk) = disk();
+        disk.create(LOG, ROOM).unwrap();
         let sync = disk.log_sync();
-        for file in [1, 2] {
-            disk.create(FileId(file)).unwrap();
-            disk.append(FileId(file), b"x").unwrap();
-        }
-        sync.sync(LogPosition { segment: FileId(1), offset: 1 }).unwrap();
-        let unsynced = disk.folder.unsynced();
-        assert_eq!(unsynced.files.keys().collect::<Vec<_>>(), [&FileId(2)]);
-        assert!(!unsynced.folder);
+        let mut model = vec![0; ROOM as usize];
+        let mut put = |disk: &mut FileDisk, offset: usize, bytes: &[u8]| {
+            disk.write_at(LOG, offset as u64, bytes).unwrap();
+            model[offset..offset + bytes.len()].copy_from_slice(bytes);
+            model.clone()
+        };
+        put(&mut disk, 0, b"one ");
+        let written = put(&mut disk, 4, b"two");
+        assert!(outside(&path) != written, "it is still in memory");
+        assert_eq!(disk.read_at(LOG, 0, 7), Ok(b"one two".to_vec()));
+        assert!(outside(&path) == written);
+
+        let written = put(&mut disk, 7, b" three");
+        assert!(outside(&path) != written);
+        sync.sync(upto(LOG)).unwrap();
+        assert!(outside(&path) == written);
+
+        put(&mut disk, 13, &[4; 60_000]);
+        let written = put(&mut disk, 60_013, &[5; 60_000]);
+        assert!(outside(&path) == written, "these were enough");
+        put(&mut disk, 120_013, &[6; 10]);
+        let written = put(&mut disk, 120_015, b"elsewhere");
+        assert!(outside(&path) == written, "what does not follow goes out in its order");
+        let written = put(&mut disk, 300_000, &[7; 200_000]);
+        assert!(outside(&path) == written, "what is large goes out at once");
+        disk.append(LOG, b"beyond the room").unwrap();
+        assert!(outside(&path).ends_with(b"beyond the room"));
+        assert!(disk.read_at(LOG, 0, ROOM) == Ok(written));
     }
 
     #[test]
-    fn the_first_sync_covers_what_an_earlier_process_wrote() {
-        let (_folder, mut disk) = disk();
-        disk.create(FileId(1)).unwrap();
-        let path = disk.folder.path.clone();
-        drop(disk);
-        let disk = FileDisk::open(&path).unwrap();
-        let unsynced = disk.folder.unsynced();
-        assert!(unsynced.folder && unsynced.files.contains_key(&FileId(1)));
+    fn zeros_ahead_of_a_log_change_nothing_that_is_read() {
+        let (_folder, path, mut disk) = disk();
+        disk.create(LOG, ROOM).unwrap();
+        let sync = disk.log_sync();
+        let mut model = vec![0; ROOM as usize];
+        let mut end = 0;
+        while end + 5_000 <= model.len() {
+            let record = vec![(end % 251) as u8 + 1; 1 + end * 7 % 5_000];
+            disk.write_at(LOG, end as u64, &record).unwrap();
+            model[end..end + record.len()].copy_from_slice(&record);
+            end += record.len();
+            if end % 3 == 0 {
+                sync.sync(upto(LOG)).unwrap();
+                assert!(outside(&path) == model, "at {end}");
+            }
+        }
+        disk.truncate(LOG, 1_000).unwrap();
+        disk.write_at(LOG, 2_000, b"x").unwrap();
+        sync.sync(upto(LOG)).unwrap();
+        model.truncate(1_000);
+        model.resize(2_000, 0);
+        model.push(b'x');
+        assert!(outside(&path) == model);
+    }
+
+    #[test]
+    fn others_read_at_once_what_is_written_while_a_third_syncs() {
+        let (_folder, _path, mut disk) = disk();
+        disk.create(LOG, ROOM).unwrap();
+        let (reader, sync) = (disk.another(), disk.log_sync());
+        let (all, written) = (100_000, AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while written.load(Ordering::Acquire) < all {
+                    sync.sync(upto(LOG)).unwrap();
+                }
+            });
+            scope.spawn(|| {
+                let mut count = 0;
+                while count < all {
+                    count = written.load(Ordering::Acquire);
+                    let read = reader.read_at(LOG, 0, count * 8).unwrap();
+                    for (number, record) in (0_u64..).zip(read.chunks(8)) {
+                        assert_eq!(record, (!number).to_le_bytes());
+                    }
+                }
+            });
+            for number in 0..all {
+                disk.write_at(LOG, number * 8, &(!number).to_le_bytes()).unwrap();
+                written.store(number + 1, Ordering::Release);
+            }
+        });
+    }
+
+    #[test]
+    fn zeros_ahead_of_a_log_never_fall_on_what_is_written_meanwhile() {
+        let (_folder, path, mut disk) = disk();
+        let room = 1 << 25;
+        disk.create(LOG, room).unwrap();
+        let sync = disk.log_sync();
+        let mut end = 0;
+        std::thread::scope(|scope| {
+            let written = Arc::new(());
+            let writes = Arc::downgrade(&written);
+            scope.spawn(move || {
+                while writes.strong_count() > 0 {
+                    sync.sync(upto(LOG)).unwrap();
+                }
+            });
+            // A small record lets the next sync write zeros; a large one goes out at once.
+            while end + 200_040 <= room {
+                disk.write_at(LOG, end, &[7; 40]).unwrap();
+                while outside_at(&path, end) != 7 {}
+                disk.write_at(LOG, end + 40, &[7; 200_000]).unwrap();
+                end += 200_040;
+            }
+            drop(written);
+        });
+        let all = disk.read_at(LOG, 0, end).unwrap();
+        assert_eq!(all.iter().position(|byte| *byte != 7), None);
     }
 
     #[test]
     fn a_folder_is_opened_once_and_an_unusable_one_says_so() {
-        let (_folder, disk) = disk();
-        let path = disk.folder.path.clone();
+        let (_folder, path, disk) = disk();
         let words = FileDisk::open(&path).unwrap_err().to_string();
         assert!(words.contains("in use by another kv process"), "{words}");
+        let words = FileDisk::open_to_read(&path).map(drop).unwrap_err().to_string();
+        assert!(words.contains("in use by another kv process"), "{words}");
         drop(disk);
-        FileDisk::open(&path).unwrap();
+        let mut disk = FileDisk::open(&path).unwrap();
+        let table = FileId::table(1);
+        disk.create(LOG, 3).unwrap();
+        disk.create(table, 3).unwrap();
+        drop(disk);
+
+        let looks =
+            [FileDisk::open_to_read(&path).unwrap(), FileDisk::open_to_read(&path).unwrap()];
+        assert_eq!(looks.map(|mut look| look.write_at(table, 0, b"x").is_err()), [true; 2]);
+        let nowhere = path.join("nowhere");
+        for none in [&nowhere, path.parent().unwrap(), &path.join("0000000000000001.log")] {
+            let words = FileDisk::open_to_read(none).map(drop).unwrap_err().to_string();
+            assert!(words.contains("is no data folder"), "{words}");
+        }
+        assert!(!nowhere.exists());
 
         let file = path.join("file");
         fs::write(&file, "").unwrap();

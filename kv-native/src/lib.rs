@@ -16,15 +16,16 @@
 
 pub mod cli;
 pub mod config;
+pub mod disk;
+pub mod workers;
 
 mod api;
 mod client;
 mod clock;
-mod disk;
 mod driver;
 mod log;
 mod play;
 mod serve;
+mod storage;
 mod table;
 mod transport;
-mod workers;

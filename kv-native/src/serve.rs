@@ -12,6 +12,8 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use kv_core::io::Boot;
 use kv_core::node::Node;
+use kv_core::storage::StoreOptions;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -29,8 +31,6 @@ use crate::transport::{Transport, keep_dialling};
 /// How many partitions a new cluster has: enough for a dozen nodes to share evenly, few enough that
 /// one look shows them all.
 const PARTITIONS: u16 = 64;
-/// After how many bytes a log segment is full.
-const SEGMENT_BYTES: u64 = 64 << 20;
 /// How long open connections may take to end at a stop.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
@@ -47,9 +47,17 @@ pub(crate) fn run(args: &NodeArgs) -> Result<(), End> {
     result
 }
 
+/// Tables and connections each hold a file open, and the usual limit is meant for programs with few.
+fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is not allowed, the limit stays; a table too many then tells so in its error.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
 async fn serve(config: NodeConfig, with_parent: bool) -> Result<(), End> {
     // First of all, so that a signal during the start is not missed.
     let mut stop = Box::pin(stop_wanted(with_parent)?);
+    allow_many_files();
     let listeners = listen(&config.listen).await?;
     let place = Place::of(&config, &listeners)?;
     let mut disk = FileDisk::open(&place.data).map_err(|error| End::failed(error.to_string()))?;
@@ -60,7 +68,7 @@ async fn serve(config: NodeConfig, with_parent: bool) -> Result<(), End> {
         entropy: entropy()?,
         partitions: PARTITIONS,
         founding: config.founding.clone(),
-        segment_bytes: SEGMENT_BYTES,
+        storage: StoreOptions::SERVER,
     };
     let node = Node::open(boot, clock.now(), &mut disk).map_err(|error| {
         // Segments are files named by their number.

@@ -37,9 +37,40 @@ impl fmt::Display for Table {
     }
 }
 
+/// A number of bytes with at most three digits before the unit.
+pub(crate) fn bytes_words(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut whole = bytes;
+    let mut tenths = 0;
+    let mut unit = "bytes";
+    for next in UNITS {
+        if whole < 1_000 {
+            break;
+        }
+        tenths = whole % 1_024 * 10 / 1_024;
+        whole /= 1_024;
+        unit = next;
+    }
+    if unit == "bytes" { format!("{whole} {unit}") } else { format!("{whole}.{tenths} {unit}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_have_the_unit_that_fits() {
+        for (bytes, words) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1_000, "0.9 KiB"),
+            (1_536, "1.5 KiB"),
+            (64 << 20, "64.0 MiB"),
+            (u64::MAX, "16383.9 PiB"),
+        ] {
+            assert_eq!(bytes_words(bytes), words);
+        }
+    }
 
     #[test]
     fn columns_stand_below_each_other() {

@@ -6,11 +6,14 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use kv_core::id::PartitionId;
 use kv_core::node::NodeView;
+use kv_core::node::entry::{key_words, last_words};
 use kv_core::ring::layout::{Layout, Stage};
+use kv_core::storage::{LevelView, StoreView, Suspect, TableView};
 use serde_json::{Value, json};
 
 use super::answer::{Failure, Style};
 use super::{App, Body, Operation, Surface};
+use crate::disk::file_name;
 
 /// Adds these paths.
 pub(crate) fn surface(surface: Surface) -> Surface {
@@ -28,7 +31,10 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             get(
                 "/v1/status",
                 "This node as it is right now",
-                &[(200, "node, cluster, peers, storage")],
+                &[(
+                    200,
+                    "node, cluster, peers, and storage: memtable, levels with their tables, filters, cache, amplification, suspects",
+                )],
             ),
             status,
         )
@@ -65,14 +71,6 @@ async fn status(State(app): State<App>) -> Result<Response, Failure> {
             })
         })
         .collect();
-    let storage = json!({
-        "entries": view.storage.keys,
-        "bytes": view.storage.bytes,
-        "segments": view.storage.segments.len(),
-        "log_bytes": view.storage.segments.iter().map(|(_, bytes)| bytes).sum::<u64>(),
-        "unsynced_bytes": view.storage.unsynced_bytes,
-        "full": view.storage.full,
-    });
     let body = json!({
         "node": {
             "name": view.name,
@@ -85,11 +83,85 @@ async fn status(State(app): State<App>) -> Result<Response, Failure> {
         },
         "cluster": view.layout.as_ref().map(cluster),
         "peers": peers,
-        "storage": storage,
+        "storage": storage(&view.storage),
         "requests_open": view.requests_open,
         "outputs_held": view.outputs_held,
     });
     Ok(Json(body).into_response())
+}
+
+fn storage(store: &StoreView) -> Value {
+    let (spared, vain, found) = store.filter;
+    let (cache_bytes, hits, misses) = store.cache;
+    let (user, log, tables) = store.written;
+    let thousandths = |value: Option<u64>| value.map(|value| value as f64 / 1_000.0);
+    let suspect = |suspect: &Suspect| {
+        json!({
+            "first": key_words(&suspect.start),
+            "last": last_words(&suspect.end),
+            "file": file_name(suspect.file),
+            "offset": suspect.offset,
+        })
+    };
+    json!({
+        "entries": store.versions,
+        "bytes": store.bytes,
+        "segments": store.segments.len(),
+        "log_bytes": store.log_bytes(),
+        "unsynced_bytes": store.unsynced_bytes,
+        "full": store.full,
+        "memtable": {
+            "versions": store.memtable.0,
+            "bytes": store.memtable.1,
+            "limit_bytes": store.memtable_limit,
+            "waiting": store.frozen.0,
+            "waiting_bytes": store.frozen.1,
+        },
+        "table_bytes": store.table_bytes(),
+        "levels": store.levels.iter().map(level).collect::<Vec<_>>(),
+        "index_bytes": store.index_bytes,
+        "filter": {
+            "spared": spared,
+            "false_positives": vain,
+            "found": found,
+            "false_positive_rate":
+                store.false_positives_per_million().map(|share| share as f64 / 1_000_000.0),
+        },
+        "cache": {
+            "bytes": cache_bytes,
+            "hits": hits,
+            "misses": misses,
+            "hit_rate": (hits + misses > 0).then(|| hits as f64 / (hits + misses) as f64),
+        },
+        "written": { "user_bytes": user, "log_bytes": log, "table_bytes": tables },
+        "write_amplification": thousandths(store.write_amplification()),
+        "space_amplification": thousandths(store.space_amplification()),
+        "jobs": store.jobs,
+        "snapshots": store.snapshots,
+        "suspects": store.suspects.iter().map(suspect).collect::<Vec<_>>(),
+    })
+}
+
+fn level(level: &LevelView) -> Value {
+    let table = |table: &TableView| {
+        json!({
+            "file": file_name(table.file),
+            "bytes": table.bytes,
+            "raw_bytes": table.raw_bytes,
+            "versions": table.versions,
+            "removals": table.removals,
+            "ranges": table.ranges,
+            "filter_bytes": table.filter_bytes,
+            "first": key_words(&table.first),
+            "last": last_words(&table.end),
+            "fault": table.fault.as_ref().map(ToString::to_string),
+        })
+    };
+    json!({
+        "bytes": level.bytes(),
+        "target_bytes": level.target_bytes,
+        "tables": level.tables.iter().map(table).collect::<Vec<_>>(),
+    })
 }
 
 fn cluster(layout: &Layout) -> Value {

@@ -1,0 +1,252 @@
+//! One open file, and the buffer in front of a log segment.
+//!
+//! A log grows by many small records. Those that follow each other are gathered in memory and go to the
+//! operating system when there are enough of them, when the file is read, and when it is synced. There
+//! are two locks: `pending` is held only to copy memory, so whoever appends does not wait while another
+//! thread writes out under `writing`. Only bytes within the room that a file was created with are
+//! gathered: those cannot fail for want of it later.
+//!
+//! A sync is cheaper if all it covers replaces bytes that were written before: then the file system has
+//! nothing to record. So a small sync of a log first writes zeros some way ahead, for the next ones.
+
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use kv_core::disk::DiskError;
+
+use super::folder::disk_error;
+
+/// When so many bytes are gathered, they go out.
+const GATHERED: usize = 64 * 1_024;
+/// How far ahead of the end of a log zeros are written.
+const AHEAD: u64 = 256 * 1_024;
+/// A sync of more bytes than this is not made faster by zeros.
+const SMALL: u64 = AHEAD / 4;
+
+/// An open file, shared by all who use it.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    file: File,
+    /// Its length in bytes.
+    length: AtomicU64,
+    /// The change of the folder that it came with.
+    pub(super) came: u64,
+    /// Whether something was written since the last sync began.
+    dirty: AtomicBool,
+    /// Why nothing is known of what is on the device.
+    failed: OnceLock<DiskError>,
+    /// Stands in front of a log segment.
+    buffer: Option<Buffer>,
+}
+
+#[derive(Debug)]
+struct Buffer {
+    pending: Mutex<Pending>,
+    writing: Mutex<Writing>,
+}
+
+/// Bytes that follow each other.
+#[derive(Debug, Default)]
+struct Pending {
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+/// How far a log segment was written.
+#[derive(Debug, Default)]
+struct Writing {
+    /// The other half of the buffer, empty while nobody writes out.
+    spare: Vec<u8>,
+    /// The end of what was written.
+    end: u64,
+    /// The end of that and of the zeros ahead of it.
+    zeros: u64,
+    /// How many bytes were written since the last sync.
+    unsynced: u64,
+}
+
+impl OpenFile {
+    /// A file that was there before. Nobody knows what of it is durable, nor where it was written.
+    pub(super) fn found(file: File, came: u64, is_log: bool) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let writing = Writing { end: length, zeros: length, ..Writing::default() };
+        Ok(Self::new(file, length, came, is_log.then_some(writing)))
+    }
+
+    /// A new file of so many bytes, which nobody has written to.
+    pub(super) fn created(file: File, length: u64, came: u64, is_log: bool) -> Self {
+        Self::new(file, length, came, is_log.then(Writing::default))
+    }
+
+    fn new(file: File, length: u64, came: u64, writing: Option<Writing>) -> Self {
+        let buffer = |writing| Buffer { pending: Mutex::default(), writing: Mutex::new(writing) };
+        Self {
+            file,
+            length: AtomicU64::new(length),
+            came,
+            dirty: AtomicBool::new(true),
+            failed: OnceLock::new(),
+            buffer: writing.map(buffer),
+        }
+    }
+
+    /// Its length in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.length.load(Ordering::Acquire)
+    }
+
+    /// Replaces bytes at an offset.
+    pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let end = offset.checked_add(bytes.len() as u64).ok_or(DiskError::OutOfBounds)?;
+        let gathered = match &self.buffer {
+            Some(buffer) if end <= self.len() => buffer.gather(offset, bytes),
+            _ => Gathered::None,
+        };
+        let written = match gathered {
+            Gathered::Few => Ok(()),
+            Gathered::Enough => self.write_out(),
+            Gathered::None => self.write_through(offset, bytes),
+        };
+        self.dirty.store(true, Ordering::Release);
+        written
+    }
+
+    /// Reads exactly `length` bytes.
+    pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>, DiskError> {
+        if offset.checked_add(length).is_none_or(|end| end > self.len()) {
+            return Err(DiskError::OutOfBounds);
+        }
+        self.write_out()?;
+        let mut bytes = vec![0; usize::try_from(length).map_err(|_| DiskError::OutOfBounds)?];
+        self.file.read_exact_at(&mut bytes, offset).map_err(disk_error)?;
+        Ok(bytes)
+    }
+
+    /// Shortens it.
+    pub(super) fn truncate(&self, length: u64) -> Result<(), DiskError> {
+        if length > self.len() {
+            return Err(DiskError::OutOfBounds);
+        }
+        self.write_out()?;
+        self.dirty.store(true, Ordering::Release);
+        self.file.set_len(length).map_err(disk_error)?;
+        self.length.store(length, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes durable what was written before this call. After an error nothing is known of the file: the
+    /// operating system may have dropped what it could not write. So every later call fails as well.
+    pub(super) fn sync(&self) -> Result<(), DiskError> {
+        if self.dirty.swap(false, Ordering::AcqRel) {
+            self.write_out()?;
+            let synced = self.write_zeros().and_then(|()| self.file.sync_data());
+            synced.map_err(|error| self.fail(error))?;
+        }
+        self.failed.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Hands what was gathered to the operating system.
+    fn write_out(&self) -> Result<(), DiskError> {
+        let Some(buffer) = &self.buffer else { return Ok(()) };
+        self.write_gathered(buffer, &mut held(&buffer.writing))
+    }
+
+    /// The same under the lock. It was accepted before, so whatever hinders that now, even want of room,
+    /// is a failure of the device.
+    fn write_gathered(&self, buffer: &Buffer, writing: &mut Writing) -> Result<(), DiskError> {
+        let mut pending = held(&buffer.pending);
+        let offset = pending.offset;
+        mem::swap(&mut pending.bytes, &mut writing.spare);
+        drop(pending);
+        let written = self.file.write_all_at(&writing.spare, offset);
+        let bytes = writing.spare.len() as u64;
+        writing.wrote(offset, bytes);
+        writing.spare.clear();
+        written.map_err(|error| self.fail(error))
+    }
+
+    /// Writes at once.
+    fn write_through(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        // Held to the end, or a sync would take these bytes for room and write its zeros over them.
+        let mut writing = self.buffer.as_ref().map(|buffer| (buffer, held(&buffer.writing)));
+        if let Some((buffer, writing)) = &mut writing {
+            // What was gathered came before, and may be of the same place.
+            self.write_gathered(buffer, writing)?;
+        }
+        let written = self.file.write_all_at(bytes, offset).map_err(disk_error);
+        let end = match written {
+            Ok(()) => offset + bytes.len() as u64,
+            // A part of them may be there.
+            Err(_) => self.file.metadata().map_err(disk_error)?.len(),
+        };
+        self.length.fetch_max(end, Ordering::AcqRel);
+        if let Some((_, writing)) = &mut writing {
+            writing.wrote(offset, bytes.len() as u64);
+        }
+        written
+    }
+
+    /// Writes zeros ahead of the end, if there are none and the sync is a small one.
+    fn write_zeros(&self) -> io::Result<()> {
+        let Some(buffer) = &self.buffer else { return Ok(()) };
+        let mut writing = held(&buffer.writing);
+        let unsynced = mem::take(&mut writing.unsynced);
+        let end = writing.end.saturating_add(AHEAD).min(self.len());
+        if unsynced <= SMALL && writing.zeros <= writing.end && writing.end < end {
+            let zeros = vec![0; (end - writing.end) as usize];
+            self.file.write_all_at(&zeros, writing.end)?;
+            writing.zeros = end;
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: io::Error) -> DiskError {
+        self.failed.get_or_init(|| DiskError::Io(error.to_string())).clone()
+    }
+}
+
+/// What became of bytes that were to be gathered.
+enum Gathered {
+    /// They were.
+    Few,
+    /// They were, and all should go out now.
+    Enough,
+    /// They do not follow what was gathered before, or need no company.
+    None,
+}
+
+impl Buffer {
+    fn gather(&self, offset: u64, bytes: &[u8]) -> Gathered {
+        let mut pending = held(&self.pending);
+        if pending.bytes.is_empty() {
+            pending.offset = offset;
+        }
+        let end = pending.offset + pending.bytes.len() as u64;
+        if end != offset || bytes.len() >= GATHERED {
+            return Gathered::None;
+        }
+        pending.bytes.extend_from_slice(bytes);
+        if pending.bytes.len() < GATHERED { Gathered::Few } else { Gathered::Enough }
+    }
+}
+
+impl Writing {
+    fn wrote(&mut self, offset: u64, bytes: u64) {
+        self.unsynced += bytes;
+        if bytes > 0 {
+            self.end = self.end.max(offset + bytes);
+        }
+    }
+}
+
+/// Locks. What is locked here is changed in steps that cannot panic, so it is whole in any case.
+pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
