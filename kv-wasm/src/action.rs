@@ -3,6 +3,7 @@
 //! The shapes mirror [`kv_core::sim::config`] with what JavaScript can hold: settings by name, seeds as
 //! text, probabilities in a thousandth. Left out: every check, for the core makes them.
 
+use kv_core::id::FileId;
 use kv_core::rng::Ratio;
 use kv_core::settings::Setting;
 use kv_core::sim::{Action, ActionRefused, ClientOperation, NetworkConfig, SimConfig, Workload};
@@ -103,6 +104,36 @@ pub enum Act {
         node: u16,
         /// To what.
         changes: Vec<SettingValue>,
+    },
+    /// A node's disk takes so many more bytes.
+    Fill {
+        /// Whose.
+        node: u16,
+        /// How many.
+        free: u64,
+    },
+    /// There is room on a node's disk again.
+    Free {
+        /// Whose.
+        node: u16,
+    },
+    /// Each sync and each job of a node takes so long.
+    Slow {
+        /// Whose.
+        node: u16,
+        /// How long, in microseconds.
+        wait_us: u64,
+    },
+    /// A bit on a node's disk turns over.
+    Flip {
+        /// Whose.
+        node: u16,
+        /// The id of the file.
+        file: u64,
+        /// Which byte, counted from 0.
+        offset: u64,
+        /// Which bit of it, from 0 to 7.
+        bit: u8,
     },
     /// The generated clients change.
     Workload(Clients),
@@ -224,6 +255,12 @@ impl Act {
             Self::Network(network) => Action::Network(network.to_core()),
             Self::Set { node, changes } => {
                 Action::Set { node: *node, changes: settings_to_core(changes)? }
+            }
+            &Self::Fill { node, free } => Action::Fill { node, free },
+            &Self::Free { node } => Action::Free { node },
+            &Self::Slow { node, wait_us } => Action::Slow { node, wait: Micros(wait_us) },
+            &Self::Flip { node, file, offset, bit } => {
+                Action::Flip { node, file: FileId(file), offset, bit }
             }
             Self::Workload(clients) => Action::Workload(clients.to_core()),
             Self::Get { node, key } => {

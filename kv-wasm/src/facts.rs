@@ -37,24 +37,30 @@ impl Kinds {
     }
 }
 
-/// How many live keys each node held when its log ended where it did: counting reads every object.
+/// How many live keys each node held when its log ended where it did. Counting reads every object, so a
+/// frame counts those of one node, in turn, and of nodes that it has never seen.
 #[derive(Default)]
-pub(crate) struct KeyCounts(Vec<(LogPosition, u32)>);
+pub(crate) struct KeyCounts {
+    counted: Vec<(LogPosition, u32)>,
+    frames: usize,
+}
 
 impl KeyCounts {
     fn of(&mut self, world: &World, views: &[Option<NodeView>]) -> &[(LogPosition, u32)] {
-        self.0.resize(views.len(), (LogPosition::START, 0));
-        let mut known = None;
-        for ((index, view), counted) in (0..).zip(views).zip(&mut self.0) {
+        self.counted.resize(views.len(), (LogPosition::START, 0));
+        self.frames = self.frames.wrapping_add(1);
+        let turn = self.frames % views.len().max(1);
+        for ((index, view), counted) in (0..).zip(views).zip(&mut self.counted) {
             let end = view.as_ref().map_or(LogPosition::START, |view| view.storage.end);
-            if let Some(node) = world.node(index).filter(|_| counted.0 != end) {
-                let keys = known.get_or_insert_with(|| inspect::known_keys(world));
+            let is_due = usize::from(index) == turn || counted.0 == LogPosition::START;
+            if view.is_some() && is_due && counted.0 != end {
                 let is_live =
-                    |key: &&Vec<u8>| node.object(key).is_some_and(|object| object.is_live());
-                *counted = (end, clip(keys.iter().filter(is_live).count() as u64));
+                    |key: &Vec<u8>| world.object(index, key).is_some_and(|object| object.is_live());
+                let keys = inspect::known_keys(world).iter().filter(|key| is_live(key)).count();
+                *counted = (end, clip(keys as u64));
             }
         }
-        &self.0
+        &self.counted
     }
 }
 

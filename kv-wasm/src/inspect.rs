@@ -14,6 +14,7 @@ use kv_core::version::Object;
 use serde::Serialize;
 use tsify::Tsify;
 
+use crate::storage::StorageObject;
 use crate::words::{Names, text};
 
 /// How many keys of a node are shown.
@@ -112,25 +113,6 @@ pub struct PeerObject {
     pub alive: bool,
     /// How long ago its heartbeat last grew, in milliseconds.
     pub silent_ms: Option<u64>,
-}
-
-/// A store.
-#[derive(Clone, Debug, Serialize, Tsify)]
-pub struct StorageObject {
-    /// Entries: keys, deleted ones included, and what the node keeps for itself.
-    pub entries: u64,
-    /// Bytes in memory.
-    pub bytes: u64,
-    /// Log segments, oldest first, with their bytes.
-    pub segments: Vec<(u64, u64)>,
-    /// Where the log ends: segment, offset.
-    pub end: (u64, u64),
-    /// Up to where it is durable.
-    pub durable: (u64, u64),
-    /// Bytes behind that.
-    pub unsynced_bytes: u64,
-    /// Whether the disk is full.
-    pub full: bool,
 }
 
 /// What one node holds under one key.
@@ -240,7 +222,7 @@ pub fn node(world: &World, index: u16, names: &Names) -> Option<NodeObject> {
     let view = node.view(world.now());
     let mut copies: Vec<KeyCopy> = known_keys(world)
         .into_iter()
-        .filter_map(|key| Some(copy(&key, &node.object(&key)?, names)))
+        .filter_map(|key| Some(copy(&key, &world.object(index, &key)?, names)))
         .collect();
     let keys_live = copies.iter().filter(|copy| copy.is_live()).count() as u64;
     let keys_more = copies.len().saturating_sub(KEYS_SHOWN) as u64;
@@ -252,7 +234,7 @@ pub fn node(world: &World, index: u16, names: &Names) -> Option<NodeObject> {
         boot: view.boot.0,
         layout: layout(&view, names),
         peers: peers(&view, names),
-        storage: storage(&view),
+        storage: StorageObject::of(&view.storage),
         keys_live,
         requests_open: view.requests_open,
         outputs_held: view.outputs_held,
@@ -280,8 +262,8 @@ pub fn key(world: &World, key: &str, names: &Names) -> KeyObject {
         key: key.into(),
         partition,
         owners,
-        copies: nodes()
-            .map(|node| Some(copy(key.as_bytes(), &node?.object(key.as_bytes())?, names)))
+        copies: (0..world.nodes())
+            .map(|node| Some(copy(key.as_bytes(), &world.object(node, key.as_bytes())?, names)))
             .collect(),
     }
 }
@@ -308,14 +290,12 @@ pub fn known_keys(world: &World) -> BTreeSet<Vec<u8>> {
         _ => None,
     });
     let recent = world.operations().map(|record| &record.operation);
-    let mut keys: BTreeSet<Vec<u8>> = asked
-        .chain(recent)
-        .map(|operation| match operation {
-            ClientOperation::Get { key }
-            | ClientOperation::Put { key, .. }
-            | ClientOperation::Delete { key } => key.to_vec(),
-        })
-        .collect();
+    let mut keys: BTreeSet<Vec<u8>> = BTreeSet::new();
+    keys.extend(asked.chain(recent).map(|operation| match operation {
+        ClientOperation::Get { key }
+        | ClientOperation::Put { key, .. }
+        | ClientOperation::Delete { key } => key.to_vec(),
+    }));
     let workloads = world.actions().iter().filter_map(|timed| match &timed.action {
         Action::Workload(workload) => Some(workload.keys),
         _ => None,
@@ -361,7 +341,7 @@ fn layout(view: &NodeView, names: &Names) -> Option<LayoutObject> {
 
 fn peers(view: &NodeView, names: &Names) -> Vec<PeerObject> {
     let mut peers: Vec<_> = view.peers.iter().collect();
-    peers.sort_by_key(|peer| names.index(peer.node));
+    peers.sort_unstable_by_key(|peer| names.index(peer.node));
     peers
         .into_iter()
         .map(|peer| PeerObject {
@@ -371,17 +351,4 @@ fn peers(view: &NodeView, names: &Names) -> Vec<PeerObject> {
             silent_ms: peer.silent.map(|silent| silent.as_millis()),
         })
         .collect()
-}
-
-fn storage(view: &NodeView) -> StorageObject {
-    let storage = &view.storage;
-    StorageObject {
-        entries: storage.keys,
-        bytes: storage.bytes,
-        segments: storage.segments.iter().map(|(segment, bytes)| (segment.0, *bytes)).collect(),
-        end: (storage.end.segment.0, storage.end.offset),
-        durable: (storage.durable.segment.0, storage.durable.offset),
-        unsynced_bytes: storage.unsynced_bytes,
-        full: storage.full,
-    }
 }

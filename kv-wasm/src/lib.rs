@@ -15,6 +15,7 @@ pub mod action;
 mod facts;
 pub mod frame;
 pub mod inspect;
+pub mod storage;
 pub mod words;
 
 use action::{Act, Clients, Network, RunConfig, SettingValue};

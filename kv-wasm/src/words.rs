@@ -265,6 +265,16 @@ fn action(action: &Action) -> (Option<u16>, String) {
                 .collect();
             (Some(*node), format!("set {} on {}", changes.join(", "), of(*node)))
         }
+        Action::Fill { node, free } => {
+            (Some(*node), format!("fill the disk of {} up to {free} bytes", of(*node)))
+        }
+        Action::Free { node } => (Some(*node), format!("free the disk of {}", of(*node))),
+        Action::Slow { node, wait } => {
+            (Some(*node), format!("let each sync of {} take {} ms", of(*node), wait.as_millis()))
+        }
+        Action::Flip { node, file, offset, bit } => {
+            (Some(*node), format!("flip bit {bit} of byte {offset} in {file} of {}", of(*node)))
+        }
         Action::Workload(workload) => {
             (None, format!("clients: {} operations per second", workload.per_second))
         }

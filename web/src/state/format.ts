@@ -30,6 +30,18 @@ export function formatBytes(bytes: number): string {
   return `${(bytes / 1_024 ** 2).toFixed(1)} MiB`;
 }
 
+/** A share of one in percent; a dash if there is none. */
+export function formatShare(share: number | null | undefined): string {
+  if (share === null || share === undefined) return '–';
+  const percent = 100 * share;
+  return `${percent > 0 && percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
+}
+
+/** How many times something; a dash if it is not known. */
+export function formatTimes(times: number | null | undefined): string {
+  return times === null || times === undefined ? '–' : `${times.toFixed(1)}×`;
+}
+
 /** A speed of the clock. */
 export function formatSpeed(speed: number): string {
   return `${speed}×`;
