@@ -131,7 +131,11 @@ fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn last_log(folder: &Path) -> (std::path::PathBuf, Vec<u8>) {
-    let (name, bytes) = content(folder).pop_last().unwrap();
+    let mut files = content(folder);
+    files.retain(|name, _| name.ends_with(".log"));
+    let (name, mut bytes) = files.pop_last().unwrap();
+    // Behind what was written there is room for more.
+    bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
     (folder.join(name), bytes)
 }
 

@@ -1,8 +1,12 @@
 //! Parity: the same seeds go the same way on every platform.
 //!
-//! `parity.txt` holds one line for each run under attack: seed, trace hash and number of events. This
-//! test compares it with native runs, that of `kv-wasm` with runs in a browser. A change of the core
-//! that changes what nodes do changes the file: write it anew with `UPDATE=1`.
+//! `parity.txt` holds one line for each run under attack: seed, trace hash and number of events; and one
+//! for each life of a store ([`storage`]). This test compares it with native runs, that of `kv-wasm`
+//! with runs in a browser. A change of the core that changes what nodes do or what is stored changes the
+//! file: write it anew with `UPDATE=1`.
+
+#[path = "parity/storage.rs"]
+mod storage;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,6 +25,9 @@ fn native_runs_reach_the_hashes_on_record() {
         writeln!(lines, "{seed} {:016x} {}", world.hash(), world.steps())
             .expect("a string takes it");
     }
+    for seed in 0..storage::SEEDS {
+        writeln!(lines, "{}", storage::line(seed)).expect("a string takes it");
+    }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity.txt");
     if env::var_os("UPDATE").is_some() {
         fs::write(&path, &lines).expect("the record can be written");
@@ -29,5 +36,5 @@ fn native_runs_reach_the_hashes_on_record() {
     for (expected, reached) in record.lines().zip(lines.lines()) {
         assert_eq!(reached, expected, "if this change is meant, run again with UPDATE=1");
     }
-    assert_eq!(record.lines().count() as u64, SEEDS);
+    assert_eq!(record.lines().count() as u64, SEEDS + storage::SEEDS);
 }
