@@ -1,17 +1,25 @@
 //! `cargo xtask bench`: measurements, on release builds.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
-use clap::ValueEnum;
+use clap::Subcommand;
 
 use crate::page::{self, Profile};
 use crate::setup::{self, Browser, Wasm};
-use crate::{shell, test};
+use crate::{shell, test, workspace};
 
 /// What can be measured.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Subcommand)]
 pub(crate) enum Bench {
     /// First paint, asset sizes after gzip, frames per second with five nodes.
     Page,
+    /// The storage engine beside fjall and RocksDB, as ratios.
+    Storage {
+        /// Options of the benchmark; `-- --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
 }
 
 /// Builds what is measured, then measures it.
@@ -27,5 +35,46 @@ pub(crate) fn run(what: Bench) -> Result<()> {
                 shell::run(test::playwright(&browser, &kv, &page)?.args(["run", "bench"]))
             })
         }
+        Bench::Storage { options } => storage(&options),
     }
+}
+
+fn storage(options: &[String]) -> Result<()> {
+    setup::check_node()?;
+    setup::ensure_clang()?;
+    let module = memory_module(&Wasm::ensure()?)?;
+    let target = workspace::target_folder()?.join("bench");
+    let bench = |command: &str| {
+        let mut cargo = workspace::cargo();
+        cargo.args([command, "--release", "--manifest-path", "bench/Cargo.toml"]);
+        cargo.env("CARGO_TARGET_DIR", &target);
+        cargo
+    };
+    let why = "RocksDB is C++ and takes some minutes the first time";
+    shell::step("build the benchmark", why, || shell::run(&mut bench("build")))?;
+    shell::step("measure the engines", "the same work for each, round by round", || {
+        let folder = target.join("storage");
+        shell::run(
+            bench("run")
+                .arg("--")
+                .arg("--folder")
+                .arg(folder)
+                .arg("--wasm")
+                .arg(module)
+                .args(options),
+        )
+    })
+}
+
+/// Builds the module that runs the same work in WebAssembly, and returns its path.
+fn memory_module(wasm: &Wasm) -> Result<PathBuf> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    let why = "the engine in a page is compared with the native one";
+    shell::step("build the benchmark's WebAssembly module", why, || {
+        let mut cargo = wasm.command("cargo")?;
+        cargo.args(["build", "--release", "--manifest-path", "bench/Cargo.toml"]);
+        shell::run(cargo.args(["--package", "kv-bench-memory", "--target", TARGET]))
+    })?;
+    let folder = workspace::wasm_target_folder()?.join(TARGET);
+    Ok(folder.join("release/kv_bench_memory.wasm"))
 }

@@ -44,7 +44,7 @@ enum Command {
     Tidy,
     /// Measure, and print the numbers.
     Bench {
-        /// What to measure.
+        #[command(subcommand)]
         what: bench::Bench,
     },
     /// Install the tools only, and print the line that puts them on a shell's PATH.

@@ -6,6 +6,7 @@
 //! | wasm-pack, wasm-bindgen | build and test the WASM package | crates.io |
 //! | wasm-opt | makes the package small | npm (`binaryen`) |
 //! | Chromium and its driver | run the tests that need a browser | Debian |
+//! | libclang, a C++ compiler | build RocksDB, for the benchmark beside it only | Debian |
 //!
 //! What is built here goes into a per-user cache folder under a name that holds its version, so that
 //! a second clone finds it. Nothing is put on anybody's PATH: `Wasm::command` does that per command.
@@ -13,6 +14,7 @@
 mod apt;
 mod browser;
 mod cache;
+mod clang;
 mod debian_rust;
 mod node;
 mod target;
@@ -24,6 +26,7 @@ use std::process::Command;
 use anyhow::Result;
 
 pub(crate) use browser::Browser;
+pub(crate) use clang::ensure as ensure_clang;
 pub(crate) use node::{check as check_node, install as install_packages};
 
 use crate::{shell, workspace};
