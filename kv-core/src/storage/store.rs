@@ -90,7 +90,8 @@ impl Store {
     ///
     /// What was read back may never have been synced, for the process that wrote it may have been
     /// killed. So nothing of the log counts as durable until the first [`Self::synced`], and the first
-    /// sync must cover all log files there are.
+    /// sync must cover all log files there are. It is to be ordered at once, not with the first write:
+    /// before it no root can be written, and there may be so much to merge that writes are refused.
     pub fn open(
         options: StoreOptions,
         disk: &mut impl Disk,

@@ -6,6 +6,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use kv_core::disk::DiskError;
 use kv_core::id::LogPosition;
@@ -17,6 +18,9 @@ use kv_tests::batches::{self, OPTIONS};
 
 /// How many batches may wait for the disk.
 const WAITING_MAX: u64 = 64;
+
+/// Nothing that is waited for takes so long. Who waits longer waits for nothing.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// A store and the threads beside it.
 struct Writer {
@@ -59,14 +63,17 @@ impl Writer {
             }
             self.order();
         }
-        let input = self.inputs.recv().expect("the threads live");
-        self.take(input);
+        match self.inputs.recv_timeout(STUCK) {
+            Ok(input) => self.take(input),
+            Err(error) => panic!("{error}; the store is stuck: {:?}", self.store.view()),
+        }
         self.order();
     }
 
-    /// Orders a sync, if there is something to sync, and all jobs that are due.
+    /// Orders a sync, if there is something to sync, and all jobs that are due. What was found on opening
+    /// is to be synced as well: until then its memtable cannot go to a table.
     fn order(&mut self) {
-        if self.syncing.is_none() && self.acknowledged < self.appended {
+        if self.syncing.is_none() && self.store.durable() < self.store.end() {
             self.syncing = Some((self.store.end(), self.appended));
             self.workers.sync(self.store.end());
         }
