@@ -6,14 +6,43 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The bytes of a value. Equal values give equal bytes on every platform.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    encode_onto(value, &mut bytes);
+    bytes
+}
+
+/// Appends the bytes of a value.
+pub fn encode_onto<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
     // Serialising into a growing vector fails only for types of unknown length, which the core has none of.
-    postcard::to_allocvec(value).unwrap_or_default()
+    let _ = postcard::serialize_with_flavor(value, Onto(bytes));
+}
+
+/// Takes what postcard writes.
+struct Onto<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Onto<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// The value of these bytes, all of them.
@@ -30,7 +59,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 #[must_use]
 pub fn encode_frame<T: Serialize>(value: &T) -> Vec<u8> {
     let mut bytes = alloc::vec![WIRE_VERSION];
-    bytes.extend_from_slice(&encode(value));
+    encode_onto(value, &mut bytes);
     bytes
 }
 

@@ -8,6 +8,7 @@ pub mod config;
 pub mod disk;
 pub mod link;
 pub mod nemesis;
+pub mod timeline;
 
 mod act;
 mod client;

@@ -48,6 +48,8 @@ pub struct World {
     now: Mono,
     steps: u64,
     hash: Rolling,
+    /// What the hash takes in next; empty between two events.
+    unhashed: Vec<u8>,
     queue: Queue<Due>,
     pub(super) hosts: Vec<Host>,
     indices: BTreeMap<NodeId, u16>,
@@ -99,6 +101,7 @@ impl World {
             now: Mono::default(),
             steps: 0,
             hash: Rolling::default(),
+            unhashed: Vec::new(),
             queue: Queue::default(),
             indices,
             hosts,
@@ -294,6 +297,17 @@ impl World {
         true
     }
 
+    /// When the next simulator event is due; none if nothing is due ever.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Mono> {
+        self.queue.next()
+    }
+
+    /// Lets the time pass up to this, when nothing is due before it.
+    pub(super) fn arrive_at(&mut self, at: Mono) {
+        self.now = self.now.max(at);
+    }
+
     /// Does something to the world at the end of the present moment: what is due at this very time
     /// happens first. It is logged, and its effects are visible at once.
     pub fn act(&mut self, action: Action) -> Result<(), ActionRefused> {
@@ -349,19 +363,21 @@ impl World {
         let now = self.clock();
         let Some(host) = self.hosts.get_mut(usize::from(index)) else { return };
         let State::Running(node) = &mut host.state else { return };
-        self.hash.update(&codec::encode(&(now.mono, index, &input)));
+        codec::encode_onto(&(now.mono, index, &input), &mut self.unhashed);
         node.handle(now, input, &mut host.disk);
         self.drain(index);
     }
 
     fn drain(&mut self, index: u16) {
         while let Some(output) = self.poll(index) {
-            self.hash.update(&codec::encode(&output));
+            codec::encode_onto(&output, &mut self.unhashed);
             self.carry_out(index, output);
         }
         if let Some(host) = self.hosts.get(usize::from(index)) {
-            self.hash.update(&host.disk.written().to_le_bytes());
+            self.unhashed.extend_from_slice(&host.disk.written().to_le_bytes());
         }
+        self.hash.update(&self.unhashed);
+        self.unhashed.clear();
         self.wind(index);
     }
 
@@ -432,7 +448,7 @@ impl World {
 
     pub(super) fn start(&mut self, node: u16) {
         let (now, ids) = (self.clock(), self.hosts.iter().map(|host| host.id).collect());
-        self.hash.update(&codec::encode(&(now.mono, node, "start")));
+        codec::encode_onto(&(now.mono, node, "start"), &mut self.unhashed);
         if let Some(host) = self.hosts.get_mut(usize::from(node)) {
             host.start(&self.config, ids, now);
         }
