@@ -9,7 +9,7 @@
 //!
 //! | level | modules |
 //! | --- | --- |
-//! | 0 | [`time`] [`id`] [`rng`] [`error`] [`codec`] [`timers`] [`hash`] |
+//! | 0 | [`bugs`] [`time`] [`id`] [`rng`] [`error`] [`codec`] [`timers`] [`hash`] |
 //! | 1 | [`settings`] [`version`] [`ring`] [`event`] [`request`] |
 //! | 2 | [`message`] [`disk`] [`io`] |
 //! | 3 | [`storage`] [`outbox`] |
@@ -22,6 +22,7 @@
 
 extern crate alloc;
 
+pub mod bugs;
 pub mod codec;
 pub mod error;
 pub mod hash;

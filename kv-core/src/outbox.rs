@@ -7,6 +7,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
+use crate::bugs::{Bug, planted};
 use crate::error::RequestError;
 use crate::event::{Cause, DropReason, Event, EventKind};
 use crate::id::{
@@ -153,7 +154,8 @@ impl Outbox {
     pub fn release(&mut self, durable: LogPosition) {
         self.durable = self.durable.max(durable);
         while let Some(first) = self.held.first_entry() {
-            if first.key().0 > self.durable {
+            let early = planted(Bug::HeldReleasedEarly);
+            if first.key().0 > self.durable && !early {
                 break;
             }
             self.ready.push_back(first.remove());

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Ground, check_sizes, key_of};
+use crate::bugs::{Bug, planted};
 use crate::error::RequestError;
 use crate::id::{LogPosition, NodeId, PartitionId, RequestId};
 use crate::message::{Message, Token};
@@ -226,6 +227,9 @@ impl Operation {
                 repair.holders.len(),
                 repair.need
             )),
+            Phase::Write(_) if planted(Bug::UnknownReportedAsFailed) => {
+                RequestError::Unavailable(String::from("too few replicas; nothing was changed"))
+            }
             Phase::Write(_) => RequestError::Unknown(format!(
                 "{} of {} replicas confirmed the write in time",
                 self.receipt.acknowledged.len(),

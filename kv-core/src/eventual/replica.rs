@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use bytes::Bytes;
 
 use super::{Eventual, Ground, UNSYNCED_MAX, object_key};
+use crate::bugs::{Bug, planted};
 use crate::codec;
 use crate::disk::Disk;
 use crate::event::EventKind;
@@ -35,6 +36,7 @@ impl Eventual {
             self.keep(ground, key, object)
         };
         let (refused, after) = match kept {
+            Ok(_) if planted(Bug::AcknowledgeBeforeSync) => (None, LogPosition::START),
             Ok(at) => (None, at),
             Err(refusal) => (Some(refusal), LogPosition::START),
         };
@@ -54,6 +56,9 @@ impl Eventual {
             (Err(Refusal::StaleEpoch), LogPosition::START)
         } else {
             match Self::load(ground, partition, key) {
+                Ok(Some((object, _))) if planted(Bug::ReadOfUnsynced) => {
+                    (Ok(Some(object)), LogPosition::START)
+                }
                 Ok(Some((object, at))) => (Ok(Some(object)), at),
                 Ok(None) => (Ok(None), LogPosition::START),
                 Err(_) => (Err(Refusal::Unreadable), LogPosition::START),

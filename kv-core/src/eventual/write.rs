@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::operation::{Group, Intent, Operation, Phase, Writing};
 use super::{Eventual, Ground, UNSYNCED_MAX, object_key, tell};
+use crate::bugs::{Bug, planted};
 use crate::codec;
 use crate::disk::Disk;
 use crate::error::RequestError;
@@ -19,6 +20,7 @@ use crate::hash;
 use crate::id::{LogPosition, NodeId, PartitionId};
 use crate::message::{Message, Refusal, Token};
 use crate::request::{Basis, Reply};
+use crate::settings::Setting;
 use crate::storage::{Batch, StoreError, Unreadable};
 use crate::version::{Context, Dot, Object, Sibling};
 
@@ -38,7 +40,11 @@ impl Eventual {
         seen: Option<Context>,
     ) {
         let Some(operation) = self.operations.get(&token) else { return };
-        let groups = groups(ground, operation.partition, operation.write_quorum);
+        let mut write_quorum = operation.write_quorum;
+        if planted(Bug::SettingsReadTwice) {
+            write_quorum = ground.settings.get(Setting::WriteQuorum);
+        }
+        let groups = groups(ground, operation.partition, write_quorum);
         let write = check_reachable(ground, &groups).and_then(|()| {
             let context = self.context(ground, token, seen)?;
             self.write_here(ground, token, context)
@@ -68,7 +74,8 @@ impl Eventual {
         let Some(operation) = self.operations.get_mut(&token) else { return };
         match (&mut operation.phase, refused) {
             (Phase::Write(_), None) => {
-                if !operation.receipt.acknowledged.contains(&from) {
+                let counts_twice = planted(Bug::DuplicateReplyCounts);
+                if !operation.receipt.acknowledged.contains(&from) || counts_twice {
                     operation.receipt.acknowledged.push(from);
                 }
                 self.check_write(ground, token);
@@ -212,7 +219,12 @@ impl Eventual {
         let Some(operation) = self.operations.get(&token) else { return };
         let Phase::Write(writing) = &operation.phase else { return };
         let confirmed = |node: &NodeId| operation.receipt.acknowledged.contains(node);
-        if writing.groups.iter().all(|group| group.count(confirmed) >= group.need) {
+        let count = |group: &Group| match planted(Bug::DuplicateReplyCounts) {
+            true => operation.receipt.acknowledged.len() as u64,
+            false => group.count(confirmed),
+        };
+        let short = u64::from(planted(Bug::QuorumOneShort));
+        if writing.groups.iter().all(|group| count(group) + short >= group.need) {
             let reply = Reply::Written {
                 dot: writing.dot,
                 context: writing.context.clone(),

@@ -10,6 +10,7 @@ use super::memtable::Memtable;
 use super::reader::{Item, RawBatch, Reader};
 use super::record::{self, BLOCK, FORMAT, SegmentStart};
 use super::root::Root;
+use crate::bugs::{Bug, planted};
 use crate::disk::{Disk, DiskError};
 use crate::id::{FileId, FileKind, LogPosition};
 
@@ -283,7 +284,9 @@ impl Chain {
             if end.segment < part.segment {
                 disk.remove(part.segment)?;
             } else if torn && part.segment == end.segment && end.offset < part.bytes {
-                disk.truncate(part.segment, end.offset)?;
+                let whole_blocks = planted(Bug::RecoveryCutsAcknowledged);
+                let length = if whole_blocks { end.offset / BLOCK * BLOCK } else { end.offset };
+                disk.truncate(part.segment, length)?;
             }
         }
         Ok(())
