@@ -4,6 +4,7 @@
 //! platform, and a rolling hash over all inputs and outputs of all nodes proves it. `Clone` is rewind.
 //! The simulator uses only what a shell may use of a node.
 
+pub mod action;
 pub mod config;
 pub mod disk;
 pub mod link;
@@ -18,9 +19,8 @@ mod recent;
 mod world;
 
 pub use act::ACTIONS_MAX;
+pub use action::{Action, ClientOperation, TimedAction};
 pub use client::{OperationRecord, Outcome};
-pub use config::{
-    Action, ActionRefused, ClientOperation, NetworkConfig, Run, SimConfig, TimedAction, Workload,
-};
+pub use config::{ActionRefused, NetworkConfig, Run, SimConfig, Workload};
 pub use network::InFlight;
 pub use world::{TraceEntry, World};

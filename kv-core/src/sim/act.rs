@@ -2,8 +2,9 @@
 
 use alloc::format;
 
+use super::action::Action;
 use super::client::Purpose;
-use super::config::{Action, ActionRefused, check_wait, refuse};
+use super::config::{ActionRefused, check_wait, refuse};
 use super::disk::SimDisk;
 use super::world::World;
 use crate::disk::Disk;

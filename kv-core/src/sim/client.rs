@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::config::{Chance, ClientOperation, Workload};
+use super::action::ClientOperation;
+use super::config::{Chance, Workload};
 use super::recent::Recent;
 use crate::error::RequestError;
 use crate::id::RequestId;

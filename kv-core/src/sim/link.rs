@@ -17,7 +17,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::act::ACTIONS_MAX;
-use super::config::{Action, Run, SimConfig, TimedAction};
+use super::action::{Action, TimedAction};
+use super::config::{Run, SimConfig};
 use crate::time::Mono;
 use crate::{BUILD, codec};
 

@@ -6,7 +6,8 @@
 
 use alloc::vec::Vec;
 
-use super::config::{Action, Chance, NetworkConfig, SimConfig, Workload};
+use super::action::Action;
+use super::config::{Chance, NetworkConfig, SimConfig, Workload};
 use super::world::World;
 use crate::rng::{Ratio, Rng};
 use crate::settings::Setting;

@@ -9,9 +9,9 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::action::{Action, ClientOperation, TimedAction};
 use super::client::{self, Clients, OperationRecord, Purpose};
-use super::config::{Action, ActionRefused, NetworkConfig, Run, SimConfig, TimedAction, Workload};
-use super::config::{ClientOperation, refuse};
+use super::config::{ActionRefused, NetworkConfig, Run, SimConfig, Workload, refuse};
 use super::disk::SimDisk;
 use super::host::{Host, State};
 use super::network::{InFlight, Network, Notice};
