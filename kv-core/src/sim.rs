@@ -11,11 +11,14 @@ pub mod link;
 pub mod nemesis;
 
 mod act;
+mod asking;
 mod client;
+mod due;
 mod host;
 mod network;
 mod queue;
 mod recent;
+mod workload;
 mod world;
 
 pub use act::ACTIONS_MAX;

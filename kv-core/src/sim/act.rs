@@ -149,11 +149,8 @@ impl World {
                 // It reaches so far, or the action would make no sense.
                 drop(disk.flip(file, offset, bit));
             }),
-            Action::Workload(workload) => {
-                self.clients.workload = workload;
-                self.generate_anew();
-            }
-            Action::Client { node, operation } => self.operate(node, operation, false),
+            Action::Workload(workload) => self.generate(workload),
+            Action::Client { node, operation } => self.operate(None, node, operation),
         }
     }
 

@@ -88,8 +88,8 @@ pub(super) enum Chance {
     Crash(u16),
     /// Latency and loss from one node to another.
     Link(u16, u16),
-    /// What the generated clients do.
-    Clients,
+    /// What a generated client does.
+    Client(u16),
     /// What the nemesis does.
     Nemesis,
 }
@@ -101,7 +101,7 @@ impl Chance {
             Self::Entropy(node) => (1_u64, node, 0),
             Self::Crash(node) => (2, node, 0),
             Self::Link(from, to) => (3, from, to),
-            Self::Clients => (4, 0, 0),
+            Self::Client(client) => (4, client, 0),
             Self::Nemesis => (5, 0, 0),
         };
         Rng::stream(seed, kind << 32 | u64::from(first) << 16 | u64::from(second))
@@ -141,10 +141,14 @@ impl NetworkConfig {
     }
 }
 
-/// What generated clients do: puts, gets and deletes of a few keys, on nodes picked at random.
+/// What generated clients do: puts, gets and deletes of a few keys, on nodes picked at random. Each
+/// client does one thing after the other; what it writes nobody else writes in that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
-    /// How many operations begin per second of simulated time, on average; zero for none.
+    /// How many clients there are, from 1 to [`Self::CLIENTS_MAX`].
+    pub clients: u16,
+    /// How many operations all of them together begin per second of simulated time, on average; zero
+    /// for none. Fewer begin where answers take longer than the pauses between them.
     pub per_second: u32,
     /// Over how many keys, named k1, k2, ….
     pub keys: u32,
@@ -154,11 +158,13 @@ pub struct Workload {
 
 impl Default for Workload {
     fn default() -> Self {
-        Self { per_second: 0, keys: 8, writes: Ratio::per_mille(500) }
+        Self { clients: 4, per_second: 0, keys: 8, writes: Ratio::per_mille(500) }
     }
 }
 
 impl Workload {
+    /// The most clients.
+    pub const CLIENTS_MAX: u16 = 1_000;
     /// The most operations a second.
     pub const PER_SECOND_MAX: u32 = 10_000;
     /// The most keys.
@@ -166,6 +172,9 @@ impl Workload {
 
     /// Whether clients can do so; else words that say what to change.
     pub fn check(&self) -> Result<(), ActionRefused> {
+        if !(1..=Self::CLIENTS_MAX).contains(&self.clients) {
+            return refuse(format!("a workload has from 1 to {} clients", Self::CLIENTS_MAX));
+        }
         if self.per_second > Self::PER_SECOND_MAX {
             return refuse(format!("at most {} operations a second", Self::PER_SECOND_MAX));
         }
