@@ -4,6 +4,7 @@
 //! platform, and a rolling hash over all inputs and outputs of all nodes proves it. `Clone` is rewind.
 //! The simulator uses only what a shell may use of a node.
 
+pub mod action;
 pub mod config;
 pub mod disk;
 pub mod link;
@@ -11,17 +12,19 @@ pub mod nemesis;
 pub mod timeline;
 
 mod act;
+mod asking;
 mod client;
+mod due;
 mod host;
 mod network;
 mod queue;
 mod recent;
+mod workload;
 mod world;
 
 pub use act::ACTIONS_MAX;
+pub use action::{Action, ClientOperation, TimedAction};
 pub use client::{OperationRecord, Outcome};
-pub use config::{
-    Action, ActionRefused, ClientOperation, NetworkConfig, Run, SimConfig, TimedAction, Workload,
-};
+pub use config::{ActionRefused, NetworkConfig, Run, SimConfig, Workload};
 pub use network::InFlight;
 pub use world::{TraceEntry, World};

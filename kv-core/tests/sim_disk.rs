@@ -148,7 +148,8 @@ fn jobs_that_a_crash_cuts_short_leave_files_that_the_next_start_removes() {
     let (mut left, mut removed) = (0, 0);
     for seed in 0..30 {
         let mut world = cluster(seed, 1);
-        let workload = Workload { per_second: 2_000, keys: 5_000, ..Workload::default() };
+        let workload =
+            Workload { clients: 500, per_second: 2_000, keys: 5_000, ..Workload::default() };
         world.act(Action::Workload(workload)).unwrap();
         world.act(Action::Slow { node: 0, wait: Micros::from_millis(100) }).unwrap();
         pass(&mut world, SECOND + seed * 50_000);

@@ -1,13 +1,17 @@
 //! What a simulated world promises: the same run every time, however it is played.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
+use kv_core::error::RequestError;
 use kv_core::event::EventKind;
 use kv_core::id::FileId;
 use kv_core::rng::{Ratio, Rng};
 use kv_core::settings::Setting;
 use kv_core::sim::nemesis::{self, Nemesis};
 use kv_core::sim::{
-    Action, ClientOperation, NetworkConfig, Run, SimConfig, TimedAction, Workload, World, link,
+    Action, ClientOperation, NetworkConfig, OperationRecord, Run, SimConfig, TimedAction, Workload,
+    World, link,
 };
 use kv_core::time::{Micros, Mono};
 
@@ -114,21 +118,67 @@ fn a_run_made_live_is_replayed_to_the_same_hash_also_through_a_link() {
     }
 }
 
+/// They may change when it is asked, for a client goes on only when it was answered.
 #[test]
 fn loss_and_latency_change_nothing_of_what_clients_ask() {
     let asked = |loss, latency_max| {
         let network = NetworkConfig { loss, latency_max, ..NetworkConfig::default() };
         let mut world = world(SimConfig { network, ..busy(3) });
         world.run_until(Mono(5 * SECOND), u64::MAX);
-        let operations = world.operations();
-        operations
-            .map(|record| (record.called, record.node, record.operation.clone()))
-            .collect::<Vec<_>>()
+        let mut asked = vec![Vec::new(); 4];
+        for record in world.operations() {
+            let client = usize::from(record.client.unwrap());
+            asked[client].push((record.node, record.operation.clone()));
+        }
+        asked
     };
     let calm = asked(Ratio::ZERO, Micros(10_000));
-    assert!(calm.len() > 400);
-    assert_eq!(asked(Ratio::per_mille(200), Micros(10_000)), calm);
-    assert_eq!(asked(Ratio::ZERO, Micros(30_000)), calm);
+    for stormy in [asked(Ratio::per_mille(200), Micros(10_000)), asked(Ratio::ZERO, Micros(30_000))]
+    {
+        for (calm, stormy) in calm.iter().zip(&stormy) {
+            let both = calm.len().min(stormy.len());
+            assert!(both > 20, "{} and {}", calm.len(), stormy.len());
+            assert_eq!(calm[..both], stormy[..both]);
+        }
+    }
+}
+
+#[test]
+fn a_client_does_one_thing_after_the_other_and_writes_what_nobody_else_writes() {
+    let workload = Workload { clients: 30, per_second: 500, ..Workload::default() };
+    let mut world = world(SimConfig { workload, ..busy(5) });
+    world.run_until(Mono(2 * SECOND), u64::MAX);
+    world.act(Action::Crash { node: 1 }).unwrap();
+    world.run_until(Mono(3 * SECOND), u64::MAX);
+    let (mut free, mut written) = (vec![Some(Mono(0)); 30], BTreeSet::new());
+    for record in world.operations() {
+        let free = &mut free[usize::from(record.client.unwrap())];
+        assert!(free.is_some_and(|free| free < record.called), "{record:?}");
+        *free = record.outcome.as_ref().map(|(at, _)| *at);
+        if let ClientOperation::Put { value, .. } = &record.operation {
+            assert!(written.insert(value.clone()), "{record:?}");
+        }
+    }
+    assert!(world.operations().count() >= 1_000 && written.len() > 200);
+}
+
+#[test]
+fn a_crash_leaves_what_was_asked_of_that_node_in_doubt_and_nothing_else() {
+    let mut world = world(SimConfig::default());
+    world.run_until(Mono(3 * SECOND), u64::MAX);
+    world.act(get(0, "k")).unwrap();
+    world.act(get(1, "k")).unwrap();
+    world.act(Action::Crash { node: 1 }).unwrap();
+    let unknown = |record: &OperationRecord| match &record.outcome {
+        Some((at, outcome)) => {
+            assert!(matches!(outcome, Err(RequestError::Unknown(_))) && *at == world.now());
+            true
+        }
+        None => false,
+    };
+    assert!(world.operations().map(unknown).eq([false, true]));
+    world.run_until(Mono(4 * SECOND), u64::MAX);
+    assert!(matches!(world.operations().next().unwrap().outcome, Some((_, Ok(_)))));
 }
 
 #[test]
@@ -195,7 +245,8 @@ fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
     let network = |min, max, loss| {
         Action::Network(NetworkConfig { latency_min: Micros(min), latency_max: Micros(max), loss })
     };
-    let workload = |keys, writes| Action::Workload(Workload { per_second: 1, keys, writes });
+    let workload =
+        |clients, keys, writes| Action::Workload(Workload { clients, per_second: 1, keys, writes });
     let set = |node, setting, value| Action::Set { node, changes: vec![(setting, value)] };
     let flip = |file, offset, bit| Action::Flip { node: 0, file, offset, bit };
     for (action, words) in [
@@ -209,8 +260,10 @@ fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
         (network(9, 3, Ratio::ZERO), "shortest latency"),
         (network(0, 90_000_000, Ratio::ZERO), "at most 60000 ms"),
         (network(0, 1, Ratio { numerator: 2, denominator: 1 }), "share from 0 to 1"),
-        (workload(0, Ratio::ZERO), "keys"),
-        (workload(1, Ratio { numerator: 0, denominator: 0 }), "share from 0 to 1"),
+        (workload(0, 1, Ratio::ZERO), "from 1 to 1000 clients"),
+        (workload(1_001, 1, Ratio::ZERO), "from 1 to 1000 clients"),
+        (workload(1, 0, Ratio::ZERO), "keys"),
+        (workload(1, 1, Ratio { numerator: 0, denominator: 0 }), "share from 0 to 1"),
         (set(0, Setting::ReadQuorum, 4), "cannot exceed replicas"),
         (set(2, Setting::ReadQuorum, 1), "n3 is down"),
         (get(9, "k"), "no node number 9"),

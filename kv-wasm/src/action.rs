@@ -44,6 +44,8 @@ pub struct Network {
 /// What generated clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
 pub struct Clients {
+    /// How many clients there are, each with one operation at a time.
+    pub clients: u16,
     /// How many operations begin per second of simulated time, on average.
     pub per_second: u32,
     /// Over how many keys.
@@ -224,6 +226,7 @@ impl Network {
 impl Clients {
     fn to_core(self) -> Workload {
         Workload {
+            clients: self.clients,
             per_second: self.per_second,
             keys: self.keys,
             writes: Ratio::per_mille(self.writes_per_mille),
@@ -234,6 +237,7 @@ impl Clients {
     #[must_use]
     pub fn of(workload: Workload) -> Self {
         Self {
+            clients: workload.clients,
             per_second: workload.per_second,
             keys: workload.keys,
             writes_per_mille: per_mille(workload.writes),

@@ -5,7 +5,9 @@
 use kv_core::event::{Cause, Severity};
 use kv_core::id::NodeId;
 use kv_core::request::{Receipt, Reply};
-use kv_core::sim::{Action, ClientOperation, OperationRecord, TimedAction, TraceEntry, World};
+use kv_core::sim::{
+    Action, ClientOperation, OperationRecord, TimedAction, TraceEntry, Workload, World,
+};
 use serde::Serialize;
 use tsify::Tsify;
 
@@ -218,7 +220,7 @@ impl OperationLine {
             node: record.node,
             words,
             key,
-            generated: record.generated,
+            generated: record.client.is_some(),
             called_us: record.called.0,
             outcome,
         }
@@ -276,7 +278,8 @@ fn action(action: &Action) -> (Option<u16>, String) {
             (Some(*node), format!("flip bit {bit} of byte {offset} in {file} of {}", of(*node)))
         }
         Action::Workload(workload) => {
-            (None, format!("clients: {} operations per second", workload.per_second))
+            let Workload { clients, per_second, .. } = workload;
+            (None, format!("{clients} clients: {per_second} operations per second"))
         }
         Action::Client { node, operation: asked } => {
             (Some(*node), format!("ask {}: {}", of(*node), operation(asked).0))

@@ -2,8 +2,9 @@
 
 use alloc::format;
 
+use super::action::Action;
 use super::client::Purpose;
-use super::config::{Action, ActionRefused, check_wait, refuse};
+use super::config::{ActionRefused, check_wait, refuse};
 use super::disk::SimDisk;
 use super::world::World;
 use crate::disk::Disk;
@@ -148,11 +149,8 @@ impl World {
                 // It reaches so far, or the action would make no sense.
                 drop(disk.flip(file, offset, bit));
             }),
-            Action::Workload(workload) => {
-                self.clients.workload = workload;
-                self.generate_anew();
-            }
-            Action::Client { node, operation } => self.operate(node, operation, false),
+            Action::Workload(workload) => self.generate(workload),
+            Action::Client { node, operation } => self.operate(None, node, operation),
         }
     }
 

@@ -7,10 +7,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::id::FileId;
+use super::action::TimedAction;
 use crate::ring::PARTITIONS;
 use crate::rng::{Ratio, Rng};
 use crate::settings::{Setting, Settings};
@@ -89,8 +88,8 @@ pub(super) enum Chance {
     Crash(u16),
     /// Latency and loss from one node to another.
     Link(u16, u16),
-    /// What the generated clients do.
-    Clients,
+    /// What a generated client does.
+    Client(u16),
     /// What the nemesis does.
     Nemesis,
 }
@@ -102,7 +101,7 @@ impl Chance {
             Self::Entropy(node) => (1_u64, node, 0),
             Self::Crash(node) => (2, node, 0),
             Self::Link(from, to) => (3, from, to),
-            Self::Clients => (4, 0, 0),
+            Self::Client(client) => (4, client, 0),
             Self::Nemesis => (5, 0, 0),
         };
         Rng::stream(seed, kind << 32 | u64::from(first) << 16 | u64::from(second))
@@ -142,10 +141,14 @@ impl NetworkConfig {
     }
 }
 
-/// What generated clients do: puts, gets and deletes of a few keys, on nodes picked at random.
+/// What generated clients do: puts, gets and deletes of a few keys, on nodes picked at random. Each
+/// client does one thing after the other; what it writes nobody else writes in that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
-    /// How many operations begin per second of simulated time, on average; zero for none.
+    /// How many clients there are, from 1 to [`Self::CLIENTS_MAX`].
+    pub clients: u16,
+    /// How many operations all of them together begin per second of simulated time, on average; zero
+    /// for none. Fewer begin where answers take longer than the pauses between them.
     pub per_second: u32,
     /// Over how many keys, named k1, k2, ….
     pub keys: u32,
@@ -155,11 +158,13 @@ pub struct Workload {
 
 impl Default for Workload {
     fn default() -> Self {
-        Self { per_second: 0, keys: 8, writes: Ratio::per_mille(500) }
+        Self { clients: 4, per_second: 0, keys: 8, writes: Ratio::per_mille(500) }
     }
 }
 
 impl Workload {
+    /// The most clients.
+    pub const CLIENTS_MAX: u16 = 1_000;
     /// The most operations a second.
     pub const PER_SECOND_MAX: u32 = 10_000;
     /// The most keys.
@@ -167,6 +172,9 @@ impl Workload {
 
     /// Whether clients can do so; else words that say what to change.
     pub fn check(&self) -> Result<(), ActionRefused> {
+        if !(1..=Self::CLIENTS_MAX).contains(&self.clients) {
+            return refuse(format!("a workload has from 1 to {} clients", Self::CLIENTS_MAX));
+        }
         if self.per_second > Self::PER_SECOND_MAX {
             return refuse(format!("at most {} operations a second", Self::PER_SECOND_MAX));
         }
@@ -175,132 +183,6 @@ impl Workload {
         }
         check_ratio("writes", self.writes)
     }
-}
-
-/// One thing done to the world. Nodes are counted from 0, as the page shows them from left to right.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Action {
-    /// A node loses power, in the middle of its jobs: of what was not synced its disk keeps any part.
-    Crash {
-        /// Which.
-        node: u16,
-    },
-    /// A crashed node starts again from its disk.
-    Restart {
-        /// Which.
-        node: u16,
-    },
-    /// Messages from one node to another no longer arrive.
-    Cut {
-        /// From which.
-        from: u16,
-        /// To which.
-        to: u16,
-    },
-    /// They arrive again.
-    Mend {
-        /// From which.
-        from: u16,
-        /// To which.
-        to: u16,
-    },
-    /// Only nodes of one group reach each other.
-    Partition {
-        /// The number of the group of each node.
-        groups: Vec<u8>,
-    },
-    /// All cuts and partitions end.
-    Heal,
-    /// The network changes for messages sent from now on.
-    Network(NetworkConfig),
-    /// Somebody changes settings on a node.
-    Set {
-        /// On which.
-        node: u16,
-        /// To what.
-        changes: Vec<(Setting, u64)>,
-    },
-    /// A node's disk fills up: it takes so many more bytes, whatever is on it already.
-    Fill {
-        /// Whose.
-        node: u16,
-        /// How many.
-        free: u64,
-    },
-    /// There is any amount of room on a node's disk again.
-    Free {
-        /// Whose.
-        node: u16,
-    },
-    /// From now on each sync and each job of a node takes so long.
-    Slow {
-        /// Whose.
-        node: u16,
-        /// How long.
-        wait: Micros,
-    },
-    /// A bit of a file on a node's disk turns over, durably.
-    Flip {
-        /// Whose.
-        node: u16,
-        /// Which file.
-        file: FileId,
-        /// Which byte, counted from 0.
-        offset: u64,
-        /// Which bit of it, from 0 to 7.
-        bit: u8,
-    },
-    /// The generated clients change.
-    Workload(Workload),
-    /// A client asks a node for something.
-    Client {
-        /// Which node.
-        node: u16,
-        /// What.
-        operation: ClientOperation,
-    },
-}
-
-/// What a client asks for in a simulated run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ClientOperation {
-    /// Read a key.
-    Get {
-        /// The key.
-        key: Bytes,
-    },
-    /// Write a key, replacing what a read quorum holds.
-    Put {
-        /// The key.
-        key: Bytes,
-        /// The value.
-        value: Bytes,
-    },
-    /// Delete a key, replacing what a read quorum holds.
-    Delete {
-        /// The key.
-        key: Bytes,
-    },
-}
-
-impl ClientOperation {
-    /// The key it is about.
-    #[must_use]
-    pub fn key(&self) -> &Bytes {
-        match self {
-            Self::Get { key } | Self::Put { key, .. } | Self::Delete { key } => key,
-        }
-    }
-}
-
-/// An action and when it was done: after everything else that happened at or before that time, and
-/// after the actions of that time that stand before it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TimedAction {
-    /// When.
-    pub at: Mono,
-    /// What.
-    pub action: Action,
 }
 
 /// A whole run: all of it follows from the first two, and the rest tells whether it did.

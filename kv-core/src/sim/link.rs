@@ -17,7 +17,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::act::ACTIONS_MAX;
-use super::config::{Action, Run, SimConfig, TimedAction};
+use super::action::{Action, TimedAction};
+use super::config::{Run, SimConfig};
 use crate::time::Mono;
 use crate::{BUILD, codec};
 
@@ -63,7 +64,7 @@ pub fn decode(text: &str) -> Result<Link, LinkError> {
 }
 
 /// The version of the format of links.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 
 /// The longest text that is looked at, in bytes.
 const TEXT_MAX: usize = 256 * 1_024;
@@ -251,6 +252,11 @@ mod tests {
         assert_eq!(decode(""), Err(LinkError::Damaged));
         assert_eq!(decode("no link, surely"), Err(LinkError::Damaged));
         assert_eq!(decode(&text(&[9, 1, 2])), Err(LinkError::Format(9)));
+        let old = decode(&text(&[1, 1, 2])).unwrap_err();
+        assert_eq!(
+            format!("{old}"),
+            "the link has format 1, and this page reads format 2; open it with the release that made it"
+        );
         assert_eq!(decode(&"A".repeat(TEXT_MAX + 1)), Err(LinkError::TooLong));
         let mut other = alloc::vec![FORMAT];
         other.extend_from_slice(&codec::encode(&("0123", 77_u64)));

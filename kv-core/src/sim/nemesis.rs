@@ -6,7 +6,8 @@
 
 use alloc::vec::Vec;
 
-use super::config::{Action, Chance, NetworkConfig, SimConfig, Workload};
+use super::action::Action;
+use super::config::{Chance, NetworkConfig, SimConfig, Workload};
 use super::world::World;
 use crate::rng::{Ratio, Rng};
 use crate::settings::Setting;
@@ -48,6 +49,7 @@ impl Nemesis {
                 (Setting::WriteQuorum, self.majority()),
             ],
             workload: Workload {
+                clients: self.rng.between(1, 20) as u16,
                 per_second: 80,
                 keys: self.rng.between(1, 12) as u32,
                 writes: Ratio::per_mille(600),

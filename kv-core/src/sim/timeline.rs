@@ -14,7 +14,8 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::config::{Action, ActionRefused, Run, SimConfig, TimedAction, refuse};
+use super::action::{Action, TimedAction};
+use super::config::{ActionRefused, Run, SimConfig, refuse};
 use super::world::World;
 use crate::time::Mono;
 

@@ -9,19 +9,20 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::client::{self, Clients, OperationRecord, Purpose};
-use super::config::{Action, ActionRefused, NetworkConfig, Run, SimConfig, TimedAction, Workload};
-use super::config::{ClientOperation, refuse};
+use super::action::{Action, TimedAction};
+use super::client::{Clients, OperationRecord, Purpose};
+use super::config::{ActionRefused, NetworkConfig, Run, SimConfig, Workload, refuse};
 use super::disk::SimDisk;
+use super::due::Due;
 use super::host::{Host, State};
-use super::network::{InFlight, Network, Notice};
+use super::network::{InFlight, Network};
 use super::queue::Queue;
 use super::recent::Recent;
+use super::workload::Generators;
 use crate::codec;
-use crate::error::RequestError;
 use crate::event::{Event, EventKind};
 use crate::hash::Rolling;
-use crate::id::{JobId, LogPosition, NodeId};
+use crate::id::NodeId;
 use crate::io::{Input, Output};
 use crate::message::Hello;
 use crate::node::Node;
@@ -50,26 +51,15 @@ pub struct World {
     hash: Rolling,
     /// What the hash takes in next; empty between two events.
     unhashed: Vec<u8>,
-    queue: Queue<Due>,
+    pub(super) queue: Queue<Due>,
     pub(super) hosts: Vec<Host>,
     indices: BTreeMap<NodeId, u16>,
     pub(super) network: Network,
     pub(super) clients: Clients,
+    pub(super) generators: Generators,
     trace: Recent<TraceEntry>,
     pub(super) actions: Vec<TimedAction>,
     first_settings: FirstSettings,
-}
-
-/// What is due.
-#[derive(Clone, Debug)]
-enum Due {
-    Arrival(u64),
-    Notice(Notice),
-    Synced { node: u16, upto: LogPosition },
-    Job { node: u16, id: JobId, job: Job },
-    Timer { node: u16 },
-    Generate,
-    FirstSettings,
 }
 
 /// How far the settings of [`SimConfig`] have come. They are a request to the first node, made once
@@ -106,7 +96,8 @@ impl World {
             indices,
             hosts,
             network: Network::new(config.seed, config.network),
-            clients: Clients::new(config.seed, config.workload),
+            clients: Clients::new(),
+            generators: Generators::new(config.seed, config.workload),
             trace: Recent::keeping(Self::TRACE),
             actions: Vec::new(),
             first_settings: set,
@@ -115,7 +106,7 @@ impl World {
         for node in 0..world.config.nodes {
             world.start(node);
         }
-        world.generate_next();
+        world.generate(world.config.workload);
         Ok(world)
     }
 
@@ -205,7 +196,7 @@ impl World {
     /// What the generated clients do now.
     #[must_use]
     pub fn workload(&self) -> Workload {
-        self.clients.workload
+        self.generators.workload()
     }
 
     /// All messages under way. Lost ones stay until they would have arrived.
@@ -318,9 +309,9 @@ impl World {
         Ok(())
     }
 
-    fn carry_on(&mut self, due: Due) {
+    pub(super) fn carry_on(&mut self, due: Due) {
         match due {
-            Due::Arrival(number) => {
+            Due::Arrival { number, .. } => {
                 if let Some((to, envelope)) = self.network.arrive(number) {
                     self.deliver(to, Input::Message(envelope));
                 }
@@ -350,10 +341,9 @@ impl World {
                 }
                 self.deliver(node, Input::Timer);
             }
-            Due::Generate => {
-                self.generate();
-                self.generate_next();
-            }
+            Due::Client { node, input } => self.deliver(node, input),
+            Due::GiveUp { request } => self.give_up(request),
+            Due::Begin { client } => self.begin(client),
             Due::FirstSettings => self.set_first_settings(),
         }
     }
@@ -393,17 +383,9 @@ impl World {
             Output::Send { lane, envelope } => {
                 let Some(&to) = self.indices.get(&envelope.to) else { return };
                 let (number, at) = self.network.send(self.now, (index, to), lane, envelope);
-                self.queue.enter(at, Due::Arrival(number));
+                self.queue.enter(at, Due::Arrival { to, number });
             }
-            Output::Reply { id, result, .. } => {
-                let purpose = self.clients.answer(self.now, id, &result);
-                if let Some(Purpose::FirstSettings) = purpose {
-                    self.first_settings = FirstSettings::Done;
-                    if result.is_err() {
-                        self.retry_first_settings();
-                    }
-                }
-            }
+            Output::Reply { id, result, .. } => self.answered(id, result),
             Output::Sync { upto } => {
                 self.queue.enter(self.after_disk(index), Due::Synced { node: index, upto });
             }
@@ -466,17 +448,9 @@ impl World {
         if let Some(host) = self.hosts.get_mut(usize::from(node)) {
             host.crash(jobs.iter());
         }
-        self.queue.withdraw_all(|due| match due {
-            Due::Synced { node: on, .. } | Due::Job { node: on, .. } | Due::Timer { node: on } => {
-                *on == node
-            }
-            Due::Arrival(_) | Due::Notice(_) | Due::Generate | Due::FirstSettings => false,
-        });
+        self.queue.withdraw_all(|due| due.dies_with(node));
         self.network.forget(node);
-        let lost = self.clients.lose_node(self.now, node);
-        if lost.iter().any(|purpose| matches!(purpose, Purpose::FirstSettings)) {
-            self.retry_first_settings();
-        }
+        self.lose_requests(node);
         self.connect(node);
     }
 
@@ -496,47 +470,18 @@ impl World {
         }
     }
 
-    /// A client asks a node for something.
-    pub(super) fn operate(&mut self, node: u16, operation: ClientOperation, generated: bool) {
-        let request = client::request(&operation);
-        let number = self.clients.call(self.now, node, operation, generated);
-        if self.is_up(node) {
-            self.ask(node, Purpose::Operation(number), request);
-        } else {
-            let name = self.hosts.get(usize::from(node)).map_or("the node", Host::name);
-            let words = alloc::format!("{name} is down; nothing was changed, ask another node");
-            self.clients.end(self.now, number, Err(RequestError::Unavailable(words)));
-        }
-    }
-
-    pub(super) fn ask(&mut self, node: u16, purpose: Purpose, request: Request) {
-        let id = self.clients.open(node, purpose);
-        self.deliver(node, Input::Request { id, request });
-    }
-
-    fn generate(&mut self) {
-        let (meant, operation) = self.clients.generate(self.config.nodes);
-        // A client that finds its node down goes on to the next one.
-        let node = (meant..self.config.nodes).chain(0..meant).find(|node| self.is_up(*node));
-        self.operate(node.unwrap_or(meant), operation, true);
-    }
-
-    pub(super) fn generate_anew(&mut self) {
-        self.queue.withdraw_all(|due| matches!(due, Due::Generate));
-        self.generate_next();
-    }
-
-    fn generate_next(&mut self) {
-        if let Some(pause) = self.clients.pause() {
-            self.queue.enter(self.now + pause, Due::Generate);
-        }
-    }
-
     fn set_first_settings(&mut self) {
         if self.is_up(0) {
             let changes = self.config.settings.clone();
             self.ask(0, Purpose::FirstSettings, Request::Set { changes });
         } else {
+            self.retry_first_settings();
+        }
+    }
+
+    pub(super) fn first_settings_ended(&mut self, done: bool) {
+        self.first_settings = FirstSettings::Done;
+        if !done {
             self.retry_first_settings();
         }
     }

@@ -1,0 +1,140 @@
+//! What can be done to a simulated world: everything that a person, a script or the nemesis may do.
+//!
+//! Actions are plain data, so a run travels with them ([`super::link`]). Whether one makes sense at its
+//! moment is judged by the world when it is done ([`super::World::act`]).
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::config::{NetworkConfig, Workload};
+use crate::id::FileId;
+use crate::settings::Setting;
+use crate::time::{Micros, Mono};
+
+/// One thing done to the world. Nodes are counted from 0, as the page shows them from left to right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// A node loses power, in the middle of its jobs: of what was not synced its disk keeps any part.
+    Crash {
+        /// Which.
+        node: u16,
+    },
+    /// A crashed node starts again from its disk.
+    Restart {
+        /// Which.
+        node: u16,
+    },
+    /// Messages from one node to another no longer arrive.
+    Cut {
+        /// From which.
+        from: u16,
+        /// To which.
+        to: u16,
+    },
+    /// They arrive again.
+    Mend {
+        /// From which.
+        from: u16,
+        /// To which.
+        to: u16,
+    },
+    /// Only nodes of one group reach each other.
+    Partition {
+        /// The number of the group of each node.
+        groups: Vec<u8>,
+    },
+    /// All cuts and partitions end.
+    Heal,
+    /// The network changes for messages sent from now on.
+    Network(NetworkConfig),
+    /// Somebody changes settings on a node.
+    Set {
+        /// On which.
+        node: u16,
+        /// To what.
+        changes: Vec<(Setting, u64)>,
+    },
+    /// A node's disk fills up: it takes so many more bytes, whatever is on it already.
+    Fill {
+        /// Whose.
+        node: u16,
+        /// How many.
+        free: u64,
+    },
+    /// There is any amount of room on a node's disk again.
+    Free {
+        /// Whose.
+        node: u16,
+    },
+    /// From now on each sync and each job of a node takes so long.
+    Slow {
+        /// Whose.
+        node: u16,
+        /// How long.
+        wait: Micros,
+    },
+    /// A bit of a file on a node's disk turns over, durably.
+    Flip {
+        /// Whose.
+        node: u16,
+        /// Which file.
+        file: FileId,
+        /// Which byte, counted from 0.
+        offset: u64,
+        /// Which bit of it, from 0 to 7.
+        bit: u8,
+    },
+    /// The generated clients change.
+    Workload(Workload),
+    /// A client asks a node for something.
+    Client {
+        /// Which node.
+        node: u16,
+        /// What.
+        operation: ClientOperation,
+    },
+}
+
+/// What a client asks for in a simulated run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientOperation {
+    /// Read a key.
+    Get {
+        /// The key.
+        key: Bytes,
+    },
+    /// Write a key, replacing what a read quorum holds.
+    Put {
+        /// The key.
+        key: Bytes,
+        /// The value.
+        value: Bytes,
+    },
+    /// Delete a key, replacing what a read quorum holds.
+    Delete {
+        /// The key.
+        key: Bytes,
+    },
+}
+
+impl ClientOperation {
+    /// The key it is about.
+    #[must_use]
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Self::Get { key } | Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
+}
+
+/// An action and when it was done: after everything else that happened at or before that time, and
+/// after the actions of that time that stand before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedAction {
+    /// When.
+    pub at: Mono,
+    /// What.
+    pub action: Action,
+}
