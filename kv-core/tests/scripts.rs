@@ -249,7 +249,7 @@ impl Stage {
     fn ask(&mut self, node: &str, operation: ClientOperation, context: &Context) -> Told {
         let node = number(node)?;
         let world = self.world_mut()?;
-        world.act(Action::Client { node, operation })?;
+        world.act(Action::Client { client: None, node, operation })?;
         let number = world.operations().last().map(|record| record.number).unwrap_or_default();
         if context.tags.contains("later") {
             self.later.push(number);

@@ -28,7 +28,7 @@ fn pass(world: &mut World, micros: u64) {
 
 /// Does it on the first node; what came of it, and how long that took.
 fn ask(world: &mut World, operation: ClientOperation) -> (Result<Reply, RequestError>, Micros) {
-    world.act(Action::Client { node: 0, operation }).unwrap();
+    world.act(Action::Client { client: None, node: 0, operation }).unwrap();
     pass(world, 5 * SECOND);
     let record = world.operations().last().unwrap();
     match &record.outcome {

@@ -64,7 +64,7 @@ fn attack(seed: u64, mut nemesis: Nemesis, strikes: u32) {
         for (number, key) in (0..).zip(&keys) {
             let node = (number + round) % world.nodes();
             let operation = ClientOperation::Get { key: key.clone() };
-            world.act(Action::Client { node, operation }).unwrap();
+            world.act(Action::Client { client: None, node, operation }).unwrap();
         }
         pass(&mut world, PATIENCE);
     }

@@ -26,7 +26,7 @@ fn seek(timeline: &mut Timeline, branch: usize, at: Mono) {
 
 fn put(node: u16, value: &str) -> Action {
     let (key, value) = (Bytes::from_static(b"k"), Bytes::from(value.to_owned()));
-    Action::Client { node, operation: ClientOperation::Put { key, value } }
+    Action::Client { client: None, node, operation: ClientOperation::Put { key, value } }
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn world(config: SimConfig) -> World {
 
 fn get(node: u16, key: &'static str) -> Action {
     Action::Client {
+        client: None,
         node,
         operation: ClientOperation::Get { key: Bytes::from_static(key.as_bytes()) },
     }
@@ -246,7 +247,7 @@ fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
         Action::Network(NetworkConfig { latency_min: Micros(min), latency_max: Micros(max), loss })
     };
     let workload =
-        |clients, keys, writes| Action::Workload(Workload { clients, per_second: 1, keys, writes });
+        |clients, keys, writes| Action::Workload(Workload { clients, per_second: 1, keys, writes, quorum: 0 });
     let set = |node, setting, value| Action::Set { node, changes: vec![(setting, value)] };
     let flip = |file, offset, bit| Action::Flip { node: 0, file, offset, bit };
     for (action, words) in [

@@ -52,6 +52,10 @@ pub struct Clients {
     pub keys: u32,
     /// How many of a thousand operations write.
     pub writes_per_mille: u32,
+    /// How many replicas each operation asks for; what the settings say if zero or absent.
+    #[serde(default)]
+    #[tsify(optional)]
+    pub quorum: u32,
 }
 
 /// A setting and a value for it.
@@ -230,6 +234,7 @@ impl Clients {
             per_second: self.per_second,
             keys: self.keys,
             writes: Ratio::per_mille(self.writes_per_mille),
+            quorum: self.quorum,
         }
     }
 
@@ -241,6 +246,7 @@ impl Clients {
             per_second: workload.per_second,
             keys: workload.keys,
             writes_per_mille: per_mille(workload.writes),
+            quorum: workload.quorum,
         }
     }
 }
@@ -248,7 +254,7 @@ impl Clients {
 impl Act {
     /// As the core has it; else words that say what it cannot be.
     pub fn to_core(&self) -> Result<Action, ActionRefused> {
-        let client = |node: u16, operation| Action::Client { node, operation };
+        let client = |node: u16, operation| Action::Client { client: None, node, operation };
         Ok(match self {
             &Self::Crash { node } => Action::Crash { node },
             &Self::Restart { node } => Action::Restart { node },

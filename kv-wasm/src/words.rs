@@ -281,7 +281,7 @@ fn action(action: &Action) -> (Option<u16>, String) {
             let Workload { clients, per_second, .. } = workload;
             (None, format!("{clients} clients: {per_second} operations per second"))
         }
-        Action::Client { node, operation: asked } => {
+        Action::Client { node, operation: asked, .. } => {
             (Some(*node), format!("ask {}: {}", of(*node), operation(asked).0))
         }
     }

@@ -150,7 +150,9 @@ impl World {
                 drop(disk.flip(file, offset, bit));
             }),
             Action::Workload(workload) => self.generate(workload),
-            Action::Client { node, operation } => self.operate(None, node, operation),
+            Action::Client { client, node, operation } => {
+                self.operate(client, false, node, operation);
+            }
         }
     }
 

@@ -90,6 +90,8 @@ pub enum Action {
     Workload(Workload),
     /// A client asks a node for something.
     Client {
+        /// As which of the generated ones; none for somebody else.
+        client: Option<u16>,
         /// Which node.
         node: u16,
         /// What.

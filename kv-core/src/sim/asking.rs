@@ -16,11 +16,19 @@ use crate::settings::Setting;
 use crate::time::{Micros, Mono};
 
 impl World {
-    /// A client asks a node for something: a generated one, or one that an action stands for.
-    pub(super) fn operate(&mut self, client: Option<u16>, node: u16, operation: ClientOperation) {
-        let request = client::request(&operation);
+    /// A client asks a node for something: a generated one, which then waits for its answer, or one that
+    /// an action stands for.
+    pub(super) fn operate(
+        &mut self,
+        client: Option<u16>,
+        waits: bool,
+        node: u16,
+        operation: ClientOperation,
+    ) {
+        let quorum = Some(self.workload().quorum).filter(|nodes| *nodes > 0);
+        let request = client::request(&operation, quorum);
         let number = self.clients.call(self.now(), client, node, operation);
-        let purpose = Purpose::Operation { number, client };
+        let purpose = Purpose::Operation { number, client: client.filter(|_| waits) };
         if self.is_up(node) {
             self.ask(node, purpose, request);
         } else {
@@ -77,7 +85,7 @@ impl World {
         };
         // A client that finds its node down goes on to the next one.
         let node = (meant..nodes).chain(0..meant).find(|node| self.is_up(*node));
-        self.operate(Some(client), node.unwrap_or(meant), operation);
+        self.operate(Some(client), true, node.unwrap_or(meant), operation);
     }
 
     /// The generated clients do so from now on.

@@ -23,7 +23,7 @@ pub type Outcome = Result<Reply, RequestError>;
 pub struct OperationRecord {
     /// Its number in this run, counted from 0.
     pub number: u64,
-    /// The generated client that asked, counted from 0; none if an action did.
+    /// The client that asked, counted from 0; none if an action did that names none.
     pub client: Option<u16>,
     /// The node that was asked.
     pub node: u16,
@@ -38,7 +38,7 @@ pub struct OperationRecord {
 /// Why a request was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// An operation of this number, of a generated client or of nobody in particular.
+    /// The operation of this number, and the generated client that waits for it, if one does.
     Operation { number: u64, client: Option<u16> },
     /// An action that changes settings.
     Settings,
@@ -124,9 +124,11 @@ pub(super) fn in_doubt(words: &str) -> Outcome {
     Err(RequestError::Unknown(String::from(words)))
 }
 
-/// What a client sends a node for an operation.
-pub(super) fn request(operation: &ClientOperation) -> Request {
-    let options = QuorumOptions::default();
+/// What a client sends a node for an operation that is to ask so many replicas, or as many as the
+/// settings say if none.
+pub(super) fn request(operation: &ClientOperation, quorum: Option<u32>) -> Request {
+    let options =
+        QuorumOptions { read_quorum: quorum, write_quorum: quorum, ..QuorumOptions::default() };
     let basis = Basis::ReadFirst;
     match operation.clone() {
         ClientOperation::Get { key } => Request::Get { key, options },

@@ -154,11 +154,13 @@ pub struct Workload {
     pub keys: u32,
     /// How many of the operations write.
     pub writes: Ratio,
+    /// How many replicas every operation asks for, also those of actions; what the settings say if zero.
+    pub quorum: u32,
 }
 
 impl Default for Workload {
     fn default() -> Self {
-        Self { clients: 4, per_second: 0, keys: 8, writes: Ratio::per_mille(500) }
+        Self { clients: 4, per_second: 0, keys: 8, writes: Ratio::per_mille(500), quorum: 0 }
     }
 }
 

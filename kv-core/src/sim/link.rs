@@ -204,10 +204,10 @@ mod tests {
             6 => Action::Partition { groups: alloc::vec![0, 0, 1, 1, 1] },
             7 => Action::Heal,
             8 => Action::Set { node, changes: alloc::vec![(Setting::ReadQuorum, 1)] },
-            9 => Action::Client { node, operation: ClientOperation::Get { key } },
+            9 => Action::Client { client: None, node, operation: ClientOperation::Get { key } },
             10 => {
                 let value = Bytes::from(format!("v{}", rng.below(90)));
-                Action::Client { node, operation: ClientOperation::Put { key, value } }
+                Action::Client { client: None, node, operation: ClientOperation::Put { key, value } }
             }
             _ => Action::Network(NetworkConfig {
                 loss: Ratio::per_mille(rng.below(200) as u32),

@@ -19,13 +19,17 @@ pub struct Nemesis {
     rng: Rng,
     /// The most replicas it sets; from [`Setting::Replicas`]' default on.
     replicas_max: u64,
+    /// Whether clients say how many replicas to ask, so that it may set the quorums to anything.
+    clients_choose: bool,
 }
 
 impl Nemesis {
     /// The opponent of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { rng: Chance::Nemesis.generator(seed), replicas_max: REPLICAS }
+        let mut rng = Chance::Nemesis.generator(seed);
+        let clients_choose = rng.below(3) == 0;
+        Self { rng, replicas_max: REPLICAS, clients_choose }
     }
 
     /// One that also changes the number of replicas, from 3 to this, and so moves partitions.
@@ -53,6 +57,7 @@ impl Nemesis {
                 per_second: 80,
                 keys: self.rng.between(1, 12) as u32,
                 writes: Ratio::per_mille(600),
+                quorum: if self.clients_choose { self.majority() as u32 } else { 0 },
             },
         }
     }
@@ -113,9 +118,10 @@ impl Nemesis {
         (0..nodes).map(|_| self.rng.below(2) as u8).collect()
     }
 
-    /// Only settings with which reads see what was written before: R + W > N.
+    /// Only settings with which reads see what was written before: R + W > N; or any, if clients do not
+    /// go by them.
     fn settings(&mut self) -> Vec<(Setting, u64)> {
-        let least = self.majority();
+        let least = if self.clients_choose { 1 } else { self.majority() };
         let kinds = if self.replicas_max > REPLICAS { 8 } else { 5 };
         match self.rng.below(kinds) {
             0 => alloc::vec![(Setting::GossipIntervalMs, self.rng.between(50, 400))],

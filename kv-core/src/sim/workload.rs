@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     const WORKLOAD: Workload =
-        Workload { clients: 3, per_second: 100, keys: 3, writes: Ratio::per_mille(500) };
+        Workload { clients: 3, per_second: 100, keys: 3, writes: Ratio::per_mille(500), quorum: 0 };
 
     #[test]
     fn operations_are_drawn_as_the_workload_says() {
