@@ -15,7 +15,7 @@
 //! | 3 | [`storage`] [`outbox`] |
 //! | 4, the machines | [`gossip`] [`cluster`] [`eventual`] |
 //! | 5 | [`node`] |
-//! | 6 | [`sim`] |
+//! | 6 | [`check`] [`sim`] |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -50,6 +50,7 @@ pub mod gossip;
 
 pub mod node;
 
+pub mod check;
 pub mod sim;
 
 /// A stamp of the sources this core was built from. Recordings and share links carry it.

@@ -1,0 +1,168 @@
+//! Judges of histories: whether what clients were told can be the work of the store they were promised.
+//!
+//! Each checker is a pure function from a history ([`Operation`]) to a [`Verdict`]. It knows only what
+//! clients asked, what they were answered and when, never how the store works. A verdict that objects
+//! names the few operations that contradict each other, so that a person can follow it.
+//!
+//! | checker | what it judges |
+//! | --- | --- |
+//! | [`linear`] | one order of all operations on a key explains every answer |
+//! | [`session`] | no client sees less than it wrote or saw before |
+//! | [`dots`] | versions: names, failed writes, lost updates, resurrected values |
+//!
+//! Left out: order across keys. All judgements are about one key at a time.
+
+pub mod dots;
+pub mod linear;
+pub mod session;
+
+mod history;
+
+pub use history::{Answer, End, Kind, Operation, Outcome, Versions, overlapping};
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+use crate::time::Mono;
+
+/// What a checker found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing speaks against the history.
+    Holds,
+    /// These operations contradict the promise.
+    Wrong(Objection),
+    /// Nothing speaks against what could be judged; these words say what could not, and why.
+    Undecided(String),
+}
+
+impl Verdict {
+    /// The objection, if there is one.
+    #[must_use]
+    pub fn objection(&self) -> Option<&Objection> {
+        match self {
+            Self::Wrong(objection) => Some(objection),
+            Self::Holds | Self::Undecided(_) => None,
+        }
+    }
+
+    /// One verdict of two about the same history: an objection before doubt, of two objections the
+    /// one whose moment is earlier.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Wrong(one), Self::Wrong(two)) => {
+                Self::Wrong(if two.at < one.at { two } else { one })
+            }
+            (Self::Wrong(one), _) | (_, Self::Wrong(one)) => Self::Wrong(one),
+            (Self::Undecided(words), _) | (_, Self::Undecided(words)) => Self::Undecided(words),
+            (Self::Holds, Self::Holds) => Self::Holds,
+        }
+    }
+}
+
+/// Why a history cannot be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// The promise that is broken.
+    pub promise: Promise,
+    /// The numbers of the operations that contradict each other, ascending; at most
+    /// [`Self::WITNESSES`].
+    pub operations: Vec<u64>,
+    /// How many further operations belong to them.
+    pub more: u64,
+    /// When the contradiction was complete.
+    pub at: Mono,
+    /// What is wrong, for people: clients, keys, values and times.
+    pub words: String,
+}
+
+impl Objection {
+    /// The most operations that are named.
+    pub const WITNESSES: usize = 32;
+
+    fn new(promise: Promise, mut operations: Vec<u64>, at: Mono, words: String) -> Self {
+        operations.sort_unstable();
+        operations.dedup();
+        let more = operations.len().saturating_sub(Self::WITNESSES) as u64;
+        operations.truncate(Self::WITNESSES);
+        Self { promise, operations, more, at, words }
+    }
+}
+
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.promise, self.words)
+    }
+}
+
+/// What a store promises its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Promise {
+    /// Each operation takes effect at one moment between its call and its answer.
+    Linearizability,
+    /// A client sees what it wrote.
+    ReadYourWrites,
+    /// A client never sees less than it has seen.
+    MonotonicReads,
+    /// The writes of a client take effect in their order.
+    MonotonicWrites,
+    /// A write comes after what its client had read.
+    WritesFollowReads,
+    /// A dot names one write.
+    OneValuePerDot,
+    /// A write that failed was not done.
+    FailedWritesLeaveNothing,
+    /// Whoever begins later knows all that was known earlier.
+    NoLostUpdate,
+    /// A value that was replaced does not come back.
+    NoResurrection,
+    /// A sound request is never called unsound.
+    SoundRequestsAreAccepted,
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Linearizability => "linearizability",
+            Self::ReadYourWrites => "read your writes",
+            Self::MonotonicReads => "monotonic reads",
+            Self::MonotonicWrites => "monotonic writes",
+            Self::WritesFollowReads => "writes follow reads",
+            Self::OneValuePerDot => "one value per dot",
+            Self::FailedWritesLeaveNothing => "failed writes leave nothing",
+            Self::NoLostUpdate => "no lost update",
+            Self::NoResurrection => "no resurrection",
+            Self::SoundRequestsAreAccepted => "sound requests are accepted",
+        })
+    }
+}
+
+/// The operations of each key, in the order of their calls.
+fn by_key(history: &[Operation]) -> BTreeMap<&Bytes, Vec<&Operation>> {
+    let mut keys: BTreeMap<&Bytes, Vec<&Operation>> = BTreeMap::new();
+    for operation in history {
+        keys.entry(&operation.key).or_default().push(operation);
+    }
+    for operations in keys.values_mut() {
+        operations.sort_by_key(|operation| (operation.called, operation.number));
+    }
+    keys
+}
+
+/// Some operations as words, and how many more there are.
+fn list(operations: &[&Operation]) -> String {
+    const SHOWN: usize = 6;
+    let shown: Vec<String> =
+        operations.iter().take(SHOWN).map(|operation| format!("{operation}")).collect();
+    let mut words = shown.join("; ");
+    if operations.len() > SHOWN {
+        words.push_str(&format!("; and {} more", operations.len() - SHOWN));
+    }
+    words
+}

@@ -1,0 +1,221 @@
+//! What holds of the versions of a key in a store that names them with dots.
+//!
+//! [`check`] judges what is true whatever the quorums are. [`check_overlapping`] judges what follows
+//! when every read quorum meets every write quorum: whoever begins after an operation has ended knows
+//! all that was known then. It takes for granted that writes read first, that reads mend what they find
+//! stale before they answer, and that no clock was pruned; while the owners of the key change, nothing
+//! is asked of what a read alone had seen.
+//!
+//! Left out: an end to the number of siblings, and that replicas become equal; both are about what
+//! nodes hold, not about answers.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::history::{End, Kind, Operation, Outcome, Versions, value_words};
+use super::{Objection, Promise, Verdict, by_key};
+use crate::id::{Epoch, Incarnation};
+use crate::time::Mono;
+use crate::version::{Clock, Dot};
+
+/// Judges that a dot names one write, that failed writes leave nothing, and that nothing sound was
+/// refused.
+#[must_use]
+pub fn check(history: &[Operation]) -> Verdict {
+    let keys = by_key(history).into_iter();
+    let objections = keys.flat_map(|(key, operations)| {
+        let refused = refused(key, &operations);
+        let doubled = two_values_of_a_dot(key, &operations);
+        let left = left_by_failed(key, &operations);
+        [refused, doubled, left].into_iter().flatten()
+    });
+    objections.map(Verdict::Wrong).fold(Verdict::Holds, Verdict::and)
+}
+
+/// Judges that no update is lost and that no value comes back, where R + W > N.
+#[must_use]
+pub fn check_overlapping(history: &[Operation]) -> Verdict {
+    let keys = by_key(history).into_iter();
+    let objections = keys.filter_map(|(key, operations)| forgotten(key, &operations));
+    objections.map(Verdict::Wrong).fold(Verdict::Holds, Verdict::and)
+}
+
+fn refused(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
+    operations.iter().find_map(|operation| match &operation.end {
+        Some(End { at, outcome: Outcome::Refused }) => {
+            let promise = Promise::SoundRequestsAreAccepted;
+            Some(object(promise, key, *at, &[operation], "it was not wrong"))
+        }
+        _ => None,
+    })
+}
+
+fn two_values_of_a_dot(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
+    let mut known: BTreeMap<Dot, (Option<&Bytes>, &Operation)> = BTreeMap::new();
+    for operation in operations.iter().copied() {
+        let Some((at, answer)) = operation.done() else { continue };
+        let dots = answer.versions.iter().flat_map(|versions| &versions.dots);
+        let values: Vec<Option<&Bytes>> = match operation.leaves() {
+            Some(value) => vec![value],
+            None => answer.values.iter().map(Some).collect(),
+        };
+        for (dot, value) in dots.zip(values) {
+            let (first, by) = *known.entry(*dot).or_insert((value, operation));
+            if first != value {
+                let words = format!("they give event {} two values", dot_words(*dot));
+                let at = by.done().map_or(at, |(before, _)| at.max(before));
+                return Some(object(Promise::OneValuePerDot, key, at, &[by, operation], &words));
+            }
+        }
+    }
+    None
+}
+
+/// A value that only failed writes carried, and that was read all the same.
+fn left_by_failed(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
+    let written = |failed: bool| {
+        let such = operations.iter().filter(move |operation| operation.failed() == failed);
+        such.filter_map(|operation| Some((operation.leaves()??, *operation)))
+    };
+    let others: BTreeSet<&Bytes> = written(false).map(|(value, _)| value).collect();
+    let failed: BTreeMap<&Bytes, &Operation> =
+        written(true).filter(|(value, _)| !others.contains(value)).collect();
+    operations.iter().find_map(|reader| {
+        let (at, answer) = reader.done()?;
+        let write = answer.values.iter().find_map(|value| failed.get(value))?;
+        let promise = Promise::FailedWritesLeaveNothing;
+        Some(object(promise, key, at, &[write, reader], "what failed was there all the same"))
+    })
+}
+
+/// The earliest answer that does not know what was known before its call.
+fn forgotten(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
+    let mut ended: Vec<_> = operations
+        .iter()
+        .filter_map(|operation| {
+            operation.versions().map(|(at, versions)| (at, versions, *operation))
+        })
+        .collect();
+    ended.sort_by_key(|(at, _, operation)| (*at, operation.number));
+    let mut past = Past::of(ended.iter().map(|(_, versions, operation)| (*versions, *operation)));
+    let mut over = ended.iter().peekable();
+    let mut earliest: Option<Objection> = None;
+    for later in operations.iter().copied() {
+        while let Some((_, versions, operation)) = over.next_if(|(at, ..)| *at < later.called) {
+            past.take(versions, operation);
+        }
+        let Some((at, versions)) = later.versions() else { continue };
+        if earliest.as_ref().is_some_and(|known| known.at <= at) {
+            continue;
+        }
+        earliest = past.object(key, at, versions, later).or(earliest);
+    }
+    earliest
+}
+
+/// What was known of a key by operations that have ended.
+#[derive(Default)]
+struct Past<'a> {
+    by_writes: Frontier<'a>,
+    by_reads: BTreeMap<Epoch, Frontier<'a>>,
+    /// Dots of values that no read under a layout has found replaced.
+    standing: BTreeMap<Epoch, BTreeSet<Dot>>,
+    /// Dots of values that a read under a layout has found replaced.
+    replaced: BTreeMap<(Epoch, Dot), &'a Operation>,
+}
+
+/// How far the events of each actor are known, and through which operation.
+#[derive(Default)]
+struct Frontier<'a>(BTreeMap<Incarnation, (u64, &'a Operation)>);
+
+impl<'a> Frontier<'a> {
+    fn take(&mut self, clock: &Clock, operation: &'a Operation) {
+        for (actor, entry) in clock.entries() {
+            let known = self.0.entry(actor).or_insert((0, operation));
+            if known.0 < entry.counter {
+                *known = (entry.counter, operation);
+            }
+        }
+    }
+
+    fn beyond(&self, clock: &Clock) -> Option<(Dot, &'a Operation)> {
+        let events = self.0.iter();
+        let mut events =
+            events.map(|(&actor, &(counter, operation))| (Dot { actor, counter }, operation));
+        events.find(|(dot, _)| !clock.covers(*dot))
+    }
+}
+
+impl<'a> Past<'a> {
+    /// Nothing is over yet; these are all answers there will be.
+    fn of(answers: impl Iterator<Item = (&'a Versions, &'a Operation)>) -> Self {
+        let (mut epochs, mut dots) = (BTreeSet::new(), BTreeSet::new());
+        for (versions, _) in answers.filter(|(_, operation)| operation.kind == Kind::Read) {
+            epochs.insert(versions.epoch);
+            dots.extend(versions.dots.iter().copied());
+        }
+        let standing = epochs.into_iter().map(|epoch| (epoch, dots.clone())).collect();
+        Self { standing, ..Self::default() }
+    }
+
+    fn take(&mut self, versions: &Versions, operation: &'a Operation) {
+        let clock = versions.context.clock();
+        if operation.kind != Kind::Read {
+            return self.by_writes.take(clock, operation);
+        }
+        self.by_reads.entry(versions.epoch).or_default().take(clock, operation);
+        let standing = self.standing.entry(versions.epoch).or_default();
+        for (actor, entry) in clock.entries() {
+            let known = Dot { actor, counter: 0 }..=Dot { actor, counter: entry.counter };
+            let gone = standing.extract_if(known, |dot| !versions.dots.contains(dot));
+            self.replaced.extend(gone.map(|dot| ((versions.epoch, dot), operation)));
+        }
+    }
+
+    fn object(
+        &self,
+        key: &Bytes,
+        at: Mono,
+        versions: &Versions,
+        later: &Operation,
+    ) -> Option<Objection> {
+        let clock = versions.context.clock();
+        let by_reads = self.by_reads.get(&versions.epoch);
+        let by_reads = by_reads.and_then(|frontier| frontier.beyond(clock));
+        if let Some((dot, earlier)) = self.by_writes.beyond(clock).or(by_reads) {
+            let words = format!("the later does not know event {}", dot_words(dot));
+            return Some(object(Promise::NoLostUpdate, key, at, &[earlier, later], &words));
+        }
+        if later.kind != Kind::Read {
+            return None;
+        }
+        versions.dots.iter().find_map(|dot| {
+            let earlier = self.replaced.get(&(versions.epoch, *dot))?;
+            let dot = dot_words(*dot);
+            let words = format!("the value of event {dot} was replaced and came back");
+            Some(object(Promise::NoResurrection, key, at, &[earlier, later], &words))
+        })
+    }
+}
+
+fn dot_words(Dot { actor, counter }: Dot) -> String {
+    format!("{actor}:{counter}")
+}
+
+fn object(
+    promise: Promise,
+    key: &Bytes,
+    at: Mono,
+    operations: &[&Operation],
+    words: &str,
+) -> Objection {
+    let numbers = operations.iter().map(|operation| operation.number).collect();
+    let deeds: Vec<String> = operations.iter().map(|operation| format!("{operation}")).collect();
+    let words = format!("on key {}, {}: {words}", value_words(Some(key)), deeds.join(" and "));
+    Objection::new(promise, numbers, at, words)
+}

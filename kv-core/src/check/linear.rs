@@ -1,0 +1,133 @@
+//! Linearizability: one order of all operations on a key that agrees with the clock and explains every
+//! answer (Herlihy and Wing, "Linearizability", 1990).
+//!
+//! Keys are judged one by one, for a history is linearizable exactly if it is so on each key (locality,
+//! section 3 there). A failed operation drops out; so does a read without an answer. A write with an
+//! unknown outcome may take its place at any time after its call, or nowhere.
+//!
+//! [`search`] looks for the order and [`witness`] names the contradiction if there is none. The search
+//! is exponential at worst, so it is bounded and says when it gave up.
+//!
+//! Left out: answers that tell something without having an effect, such as a compare-and-set that found
+//! another value: it counts as failed.
+
+mod search;
+mod witness;
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use self::search::{Found, Item, Value};
+use super::history::{Kind, Operation, value_words};
+use super::{Promise, Verdict, by_key};
+
+/// How much may be spent on a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How often an operation is looked at; some ten million take a second or less.
+    pub steps: u64,
+    /// How many bytes the memory of what was tried takes.
+    pub memory: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { steps: 20_000_000, memory: 256 << 20 }
+    }
+}
+
+/// Judges whether a history is linearizable. Of several keys that are not, the one where that shows
+/// first is named.
+#[must_use]
+pub fn check(history: &[Operation], bounds: Bounds) -> Verdict {
+    let keys = by_key(history).into_iter();
+    let verdicts = keys.map(|(key, operations)| check_key(key, &operations, bounds));
+    verdicts.fold(Verdict::Holds, Verdict::and)
+}
+
+fn check_key(key: &Bytes, operations: &[&Operation], bounds: Bounds) -> Verdict {
+    let task = Task::of(operations);
+    let bound = match search::search(&task.items, &mut bounds.clone()) {
+        Found::Order => return Verdict::Holds,
+        Found::NoOrder => return Verdict::Wrong(witness::object(key, operations, &task, bounds)),
+        Found::OutOfSteps => format!("{} steps", bounds.steps),
+        Found::OutOfMemory => format!("{} bytes of memory", bounds.memory),
+    };
+    Verdict::Undecided(format!(
+        "{}: whether an order explains the {} operations on key {} was not found out within {bound}",
+        Promise::Linearizability,
+        task.items.len(),
+        value_words(Some(key)),
+    ))
+}
+
+/// The operations on one key as the search sees them.
+struct Task<'a> {
+    /// In the order of their calls.
+    items: Vec<Item>,
+    /// The operation of each item.
+    operations: Vec<&'a Operation>,
+}
+
+impl<'a> Task<'a> {
+    /// What counts of the operations on one key, given in the order of their calls.
+    fn of(operations: &[&'a Operation]) -> Self {
+        let mut task = Self { items: Vec::new(), operations: Vec::new() };
+        let mut values = Values::default();
+        for operation in operations {
+            if let Some(item) = values.item(operation) {
+                task.items.push(item);
+                task.operations.push(operation);
+            }
+        }
+        task
+    }
+}
+
+/// Small numbers for the values of a key.
+#[derive(Default)]
+struct Values<'a> {
+    known: BTreeMap<&'a Bytes, Value>,
+    last: Value,
+}
+
+impl<'a> Values<'a> {
+    fn item(&mut self, operation: &'a Operation) -> Option<Item> {
+        let done = operation.done();
+        if operation.failed() || (done.is_none() && operation.kind == Kind::Read) {
+            return None;
+        }
+        let expects = match &operation.kind {
+            Kind::Write(_) | Kind::Delete => None,
+            Kind::CompareAndSet { old, .. } => Some(self.number(old.as_ref())),
+            Kind::Read => Some(match done.map_or(&[][..], |(_, answer)| &answer.values) {
+                [] => Item::ABSENT,
+                [value] => self.number(Some(value)),
+                // A key has one value at a time: nobody ever leaves this.
+                _ => self.fresh(),
+            }),
+        };
+        let leaves = operation.leaves().map(|value| self.number(value));
+        // An answer before its question is taken for one that came at once.
+        let returned = done.map(|(at, _)| at.max(operation.called));
+        Some(Item { called: operation.called, returned, expects, leaves })
+    }
+
+    fn number(&mut self, value: Option<&'a Bytes>) -> Value {
+        let Some(value) = value else { return Item::ABSENT };
+        if let Some(number) = self.known.get(value) {
+            return *number;
+        }
+        let number = self.fresh();
+        self.known.insert(value, number);
+        number
+    }
+
+    fn fresh(&mut self) -> Value {
+        self.last += 1;
+        self.last
+    }
+}

@@ -1,0 +1,172 @@
+//! The judge of linearizability against one that tries every order, and on registers that are atomic
+//! but for one answer.
+
+use bytes::Bytes;
+use kv_core::check::linear::{Bounds, check};
+use kv_core::check::{Kind, Objection, Operation, Outcome, Verdict};
+use kv_core::rng::Rng;
+use kv_core::time::Mono;
+
+use super::register::{self, Load};
+use super::{any_value, done, expected, left, value};
+
+fn judge(history: &[Operation]) -> Verdict {
+    check(history, Bounds::default())
+}
+
+#[test]
+fn it_agrees_with_trying_every_order() {
+    let mut rng = Rng::new(17);
+    let mut wrong = 0;
+    for round in 0..20_000 {
+        let history = small(&mut rng);
+        let verdict = judge(&history);
+        let order = has_order(&history, None, &mut Vec::new());
+        assert_eq!(verdict == Verdict::Holds, order, "round {round}: {verdict:?} of {history:#?}");
+        if let Verdict::Wrong(objection) = &verdict {
+            wrong += 1;
+            is_minimal(&history, objection);
+        }
+    }
+    assert!((5_000..15_000).contains(&wrong), "{wrong} of 20,000 are wrong");
+}
+
+#[test]
+fn an_atomic_register_is_accepted_and_one_wrong_answer_is_not() {
+    let mut rng = Rng::new(3);
+    for round in 0..400 {
+        let load = Load {
+            operations: rng.between(5, 300),
+            clients: rng.between(1, 12),
+            keys: rng.between(1, 3),
+            deletes: if round % 2 == 0 { 0 } else { 10 },
+            swaps: if round % 3 == 0 { 0 } else { 15 },
+            unknown: if round % 5 == 0 { 0 } else { 10 },
+        };
+        let mut history = register::history(&mut rng, &load);
+        assert_eq!(judge(&history), Verdict::Holds, "round {round}");
+        let reads =
+            |operation: &&mut Operation| operation.kind == Kind::Read && operation.done().is_some();
+        let mut reads: Vec<&mut Operation> = history.iter_mut().filter(reads).collect();
+        if reads.is_empty() {
+            continue;
+        }
+        let changed = rng.below(reads.len() as u64) as usize;
+        let changed = &mut reads[changed];
+        let (at, _) = changed.done().unwrap();
+        changed.end = Some(done(at.0, vec![value("never")]));
+        let number = changed.number;
+        let verdict = judge(&history);
+        let objection = verdict.objection().unwrap_or_else(|| panic!("round {round}: {verdict:?}"));
+        assert_eq!(
+            (objection.operations.as_slice(), objection.at),
+            (&[number][..], at),
+            "{objection}"
+        );
+    }
+}
+
+#[test]
+fn a_stale_read_in_a_long_history_is_named_with_few_others() {
+    let mut rng = Rng::new(5);
+    let mut found = 0;
+    for _ in 0..60 {
+        let load = Load { operations: 400, clients: 6, keys: 1, deletes: 5, swaps: 5, unknown: 5 };
+        let mut history = register::history(&mut rng, &load);
+        // Some late read returns what an early one had returned.
+        let reads: Vec<usize> = (0..history.len())
+            .filter(|index| history[*index].kind == Kind::Read && history[*index].done().is_some())
+            .collect();
+        let (early, late) = (reads[reads.len() / 4], reads[reads.len() * 3 / 4]);
+        let old = history[early].done().unwrap().1.values.clone();
+        let (at, _) = history[late].done().unwrap();
+        history[late].end = Some(done(at.0, old));
+        if let Verdict::Wrong(objection) = judge(&history) {
+            found += 1;
+            assert!(objection.operations.len() <= 8, "{objection}");
+            assert!(objection.operations.contains(&history[late].number), "{objection}");
+            is_minimal(&history, &objection);
+        }
+    }
+    assert!(found > 40, "only {found} of 60 were found");
+}
+
+#[test]
+fn many_open_writes_and_deep_concurrency_are_decided() {
+    let mut rng = Rng::new(8);
+    let load = Load { operations: 3_000, clients: 100, keys: 1, deletes: 0, swaps: 0, unknown: 30 };
+    for _ in 0..5 {
+        assert_eq!(judge(&register::history(&mut rng, &load)), Verdict::Holds);
+    }
+}
+
+/// A history of its witness alone, as it was known when it went wrong, is wrong too, and no operation of
+/// it can be spared.
+fn is_minimal(history: &[Operation], objection: &Objection) {
+    let witness: Vec<Operation> = history
+        .iter()
+        .filter(|operation| objection.operations.contains(&operation.number))
+        .map(|operation| {
+            let end = operation.end.clone().filter(|end| end.at <= objection.at);
+            Operation { end, ..operation.clone() }
+        })
+        .collect();
+    assert_eq!(witness.len(), objection.operations.len());
+    assert!(judge(&witness).objection().is_some(), "{objection} is no witness: {witness:#?}");
+    for spared in 0..witness.len() {
+        let mut rest = witness.clone();
+        let removed = rest.remove(spared);
+        let needed = left(&removed)
+            .is_some_and(|value| rest.iter().any(|other| expected(other) == Some(value)));
+        if !needed {
+            assert_eq!(judge(&rest), Verdict::Holds, "{removed} can be spared in {objection}");
+        }
+    }
+}
+
+/// A history of a few operations, right or wrong. Times are few, so that many are equal.
+fn small(rng: &mut Rng) -> Vec<Operation> {
+    let (operations, values) = (rng.between(1, 7), rng.between(1, 3));
+    let one = |number| {
+        let called = rng.below(12);
+        let kind = match rng.below(8) {
+            0..=3 => Kind::Read,
+            4 | 5 => Kind::Write(any_value(rng, values).unwrap_or_else(|| value("a"))),
+            6 => Kind::Delete,
+            _ => Kind::CompareAndSet { old: any_value(rng, values), new: any_value(rng, values) },
+        };
+        let found = if kind == Kind::Read { any_value(rng, values) } else { None };
+        let mut end = Some(done(called + rng.below(8), found.into_iter().collect()));
+        match rng.below(10) {
+            0 => end = None,
+            1 => end.as_mut().unwrap().outcome = Outcome::Unknown,
+            2 => end.as_mut().unwrap().outcome = Outcome::Failed,
+            _ => {}
+        }
+        let key = value("k");
+        Operation { number, client: number, key, kind, called: Mono(called), end }
+    };
+    (0..operations).map(one).collect()
+}
+
+/// Whether some order explains all answers, by trying all.
+fn has_order(history: &[Operation], held: Option<&Bytes>, placed: &mut Vec<u64>) -> bool {
+    let left_over = |operation: &&Operation| !placed.contains(&operation.number);
+    let rest: Vec<&Operation> = history.iter().filter(left_over).collect();
+    if rest.iter().all(|operation| operation.done().is_none()) {
+        return true;
+    }
+    rest.iter().any(|next| {
+        let hidden = next.done().is_none() && next.kind == Kind::Read;
+        let in_time =
+            rest.iter().all(|other| other.done().is_none_or(|(ended, _)| ended >= next.called));
+        let fits = expected(next).is_none_or(|value| value == held);
+        if next.failed() || hidden || !in_time || !fits {
+            return false;
+        }
+        placed.push(next.number);
+        let found = has_order(history, left(next).unwrap_or(held), placed);
+        placed.pop();
+        found
+    })
+}
