@@ -86,7 +86,7 @@ impl Objection {
     /// The most operations that are named.
     pub const WITNESSES: usize = 32;
 
-    fn new(promise: Promise, mut operations: Vec<u64>, at: Mono, words: String) -> Self {
+    pub(crate) fn new(promise: Promise, mut operations: Vec<u64>, at: Mono, words: String) -> Self {
         operations.sort_unstable();
         operations.dedup();
         let more = operations.len().saturating_sub(Self::WITNESSES) as u64;
@@ -124,6 +124,16 @@ pub enum Promise {
     NoResurrection,
     /// A sound request is never called unsound.
     SoundRequestsAreAccepted,
+    /// What a node says is durable on its disk when it leaves.
+    DurableBeforeSaid,
+    /// Every request is answered in the time it may take.
+    AnswersInTime,
+    /// Once nothing is broken any more, the cluster is whole in a bounded time.
+    Recovery,
+    /// Once it is whole and a key was read, all its replicas hold the same.
+    Convergence,
+    /// No queue of a node grows without a bound.
+    BoundedQueues,
 }
 
 impl fmt::Display for Promise {
@@ -139,6 +149,11 @@ impl fmt::Display for Promise {
             Self::NoLostUpdate => "no lost update",
             Self::NoResurrection => "no resurrection",
             Self::SoundRequestsAreAccepted => "sound requests are accepted",
+            Self::DurableBeforeSaid => "durable before said",
+            Self::AnswersInTime => "answers in time",
+            Self::Recovery => "recovery",
+            Self::Convergence => "convergence",
+            Self::BoundedQueues => "bounded queues",
         })
     }
 }

@@ -160,6 +160,12 @@ impl Node {
         &self.settings
     }
 
+    /// How many outputs wait for a sync.
+    #[must_use]
+    pub fn outputs_held(&self) -> u64 {
+        self.out.held()
+    }
+
     /// Why the node has stopped for good, if it has. The shell should end the process.
     #[must_use]
     pub fn halted(&self) -> Option<&str> {

@@ -9,16 +9,20 @@ pub mod config;
 pub mod disk;
 pub mod link;
 pub mod nemesis;
+pub mod shrink;
 pub mod timeline;
+pub mod trial;
 
 mod act;
 mod asking;
 mod client;
 mod due;
+mod history;
 mod host;
 mod network;
 mod queue;
 mod recent;
+mod watch;
 mod workload;
 mod world;
 
@@ -26,5 +30,6 @@ pub use act::ACTIONS_MAX;
 pub use action::{Action, ClientOperation, TimedAction};
 pub use client::{OperationRecord, Outcome};
 pub use config::{ActionRefused, NetworkConfig, Run, SimConfig, Workload};
+pub use history::History;
 pub use network::InFlight;
 pub use world::{TraceEntry, World};

@@ -246,8 +246,9 @@ fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
     let network = |min, max, loss| {
         Action::Network(NetworkConfig { latency_min: Micros(min), latency_max: Micros(max), loss })
     };
-    let workload =
-        |clients, keys, writes| Action::Workload(Workload { clients, per_second: 1, keys, writes, quorum: 0 });
+    let workload = |clients, keys, writes| {
+        Action::Workload(Workload { clients, per_second: 1, keys, writes, quorum: 0 })
+    };
     let set = |node, setting, value| Action::Set { node, changes: vec![(setting, value)] };
     let flip = |file, offset, bit| Action::Flip { node: 0, file, offset, bit };
     for (action, words) in [

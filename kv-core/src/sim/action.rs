@@ -99,6 +99,29 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// What kind of fault it is, in a word or two; none for what breaks nothing.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Crash { .. } => "crash",
+            Self::Cut { .. } => "cut",
+            Self::Partition { .. } => "partition",
+            Self::Network(_) => "network",
+            Self::Fill { .. } => "full disk",
+            Self::Slow { .. } => "slow disk",
+            Self::Flip { .. } => "flipped bit",
+            Self::Restart { .. }
+            | Self::Mend { .. }
+            | Self::Heal
+            | Self::Set { .. }
+            | Self::Free { .. }
+            | Self::Workload(_)
+            | Self::Client { .. } => return None,
+        })
+    }
+}
+
 /// What a client asks for in a simulated run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientOperation {

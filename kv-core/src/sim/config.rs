@@ -92,6 +92,8 @@ pub(super) enum Chance {
     Client(u16),
     /// What the nemesis does.
     Nemesis,
+    /// Which messages the watch looks at.
+    Watch,
 }
 
 impl Chance {
@@ -103,6 +105,7 @@ impl Chance {
             Self::Link(from, to) => (3, from, to),
             Self::Client(client) => (4, client, 0),
             Self::Nemesis => (5, 0, 0),
+            Self::Watch => (6, 0, 0),
         };
         Rng::stream(seed, kind << 32 | u64::from(first) << 16 | u64::from(second))
     }

@@ -94,6 +94,24 @@ impl SimDisk {
         self.operations
     }
 
+    /// What a loss of power could not take from it, without the faults.
+    #[must_use]
+    pub fn durable(&self) -> Self {
+        let kept = self.files.iter().filter_map(|(id, file)| Some((*id, file.durable()?.clone())));
+        let files = self.ghosts.clone().into_iter().chain(kept);
+        let files = files.map(|(id, content)| (id, File::left(content))).collect();
+        let mut disk = Self { files, ..Self::default() };
+        disk.used = disk.files.values().map(|file| file.now().len()).sum();
+        disk
+    }
+
+    /// Whether a loss of power would take nothing from the log.
+    #[must_use]
+    pub fn is_log_durable(&self) -> bool {
+        let mut log = self.files.iter().filter(|(id, _)| id.kind() == Some(FileKind::Log));
+        log.all(|(_, file)| file.is_durable())
+    }
+
     /// After so many more operations the power fails: nothing works from then on until
     /// [`Self::crash`] has shown what was lost.
     pub fn fail_power_after(&mut self, operations: u64) {

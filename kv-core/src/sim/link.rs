@@ -207,7 +207,11 @@ mod tests {
             9 => Action::Client { client: None, node, operation: ClientOperation::Get { key } },
             10 => {
                 let value = Bytes::from(format!("v{}", rng.below(90)));
-                Action::Client { client: None, node, operation: ClientOperation::Put { key, value } }
+                Action::Client {
+                    client: None,
+                    node,
+                    operation: ClientOperation::Put { key, value },
+                }
             }
             _ => Action::Network(NetworkConfig {
                 loss: Ratio::per_mille(rng.below(200) as u32),

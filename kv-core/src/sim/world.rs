@@ -18,7 +18,9 @@ use super::host::{Host, State};
 use super::network::{InFlight, Network};
 use super::queue::Queue;
 use super::recent::Recent;
+use super::watch::Watch;
 use super::workload::Generators;
+use crate::check::Objection;
 use crate::codec;
 use crate::event::{Event, EventKind};
 use crate::hash::Rolling;
@@ -60,6 +62,8 @@ pub struct World {
     trace: Recent<TraceEntry>,
     pub(super) actions: Vec<TimedAction>,
     first_settings: FirstSettings,
+    /// Looks at what leaves the nodes, if it was asked to.
+    watch: Option<Watch>,
 }
 
 /// How far the settings of [`SimConfig`] have come. They are a request to the first node, made once
@@ -101,6 +105,7 @@ impl World {
             trace: Recent::keeping(Self::TRACE),
             actions: Vec::new(),
             first_settings: set,
+            watch: None,
             config,
         };
         for node in 0..world.config.nodes {
@@ -288,6 +293,18 @@ impl World {
         true
     }
 
+    /// From now on looks whether what nodes say is durable on their disks. That changes nothing in the
+    /// run, and makes it slower.
+    pub fn watch(&mut self) {
+        self.watch = Some(Watch::new(self.config.seed, self.config.partitions));
+    }
+
+    /// What the watch objects to.
+    #[must_use]
+    pub fn watched(&self) -> Option<&Objection> {
+        self.watch.as_ref()?.objection()
+    }
+
     /// When the next simulator event is due; none if nothing is due ever.
     #[must_use]
     pub fn next_due(&self) -> Option<Mono> {
@@ -382,6 +399,11 @@ impl World {
         match output {
             Output::Send { lane, envelope } => {
                 let Some(&to) = self.indices.get(&envelope.to) else { return };
+                if let (Some(watch), Some(host)) =
+                    (&mut self.watch, self.hosts.get(usize::from(index)))
+                {
+                    watch.sent(self.now, (index, to), &envelope.message, &host.disk);
+                }
                 let (number, at) = self.network.send(self.now, (index, to), lane, envelope);
                 self.queue.enter(at, Due::Arrival { to, number });
             }

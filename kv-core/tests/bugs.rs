@@ -1,0 +1,49 @@
+//! Every bug that can be planted is found by a search, and a search finds nothing where none is.
+//!
+//! What is planted is planted in the whole process, so all of it is one test.
+
+use kv_core::bugs::{Bug, plant};
+use kv_core::sim::shrink::Shrinking;
+use kv_core::sim::trial::{self, Plan, Report};
+
+/// A bug has to be found within so many seeds.
+const BUDGET: u64 = 300;
+
+/// The first seed that a judge objects to.
+fn search(plan: &Plan, seeds: u64) -> Option<(u64, Report)> {
+    (0..seeds).find_map(|seed| {
+        let report = trial::of_seed(seed, plan).expect("the nemesis makes sound clusters");
+        report.objection.is_some().then_some((seed, report))
+    })
+}
+
+#[test]
+fn every_planted_bug_is_found_and_made_small() {
+    let plan = Plan::default();
+    let mut missed = Vec::new();
+    for bug in Bug::ALL {
+        plant(Some(bug));
+        let Some((seed, report)) = search(&plan, BUDGET) else {
+            missed.push(bug);
+            continue;
+        };
+        let before = report.schedule.actions.len() as u64 + report.operations;
+        let objection = report.objection.clone().expect("it was found");
+        println!("{bug:?}: seed {seed}: {objection}");
+        let mut shrinking = Shrinking::new(report).expect("it failed");
+        while !shrinking.is_done() && shrinking.trials() < 400 {
+            shrinking.step();
+        }
+        let best = shrinking.best();
+        let after = best.schedule.actions.len() as u64;
+        println!(
+            "    {before} actions and operations became {after} on {} nodes in {} trials: {}",
+            best.schedule.config.nodes,
+            shrinking.trials(),
+            best.objection.as_ref().expect("it still fails")
+        );
+        assert!(after * 2 < before, "{bug:?}: {after} of {before} are left");
+    }
+    plant(None);
+    assert!(missed.is_empty(), "not found in {BUDGET} seeds: {missed:?}");
+}
