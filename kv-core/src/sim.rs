@@ -5,6 +5,7 @@
 //! The simulator uses only what a shell may use of a node.
 
 pub mod action;
+pub mod clock;
 pub mod config;
 pub mod disk;
 pub mod link;
@@ -16,6 +17,7 @@ mod client;
 mod due;
 mod host;
 mod network;
+mod power;
 mod queue;
 mod recent;
 mod workload;
@@ -24,6 +26,6 @@ mod world;
 pub use act::ACTIONS_MAX;
 pub use action::{Action, ClientOperation, TimedAction};
 pub use client::{OperationRecord, Outcome};
-pub use config::{ActionRefused, NetworkConfig, Run, SimConfig, Workload};
+pub use config::{ActionRefused, LinkConfig, NetworkConfig, Run, SimConfig, Workload};
 pub use network::InFlight;
 pub use world::{TraceEntry, World};
