@@ -12,6 +12,7 @@
 //! After DeCandia et al., "Dynamo" (2007), sections 4.4 to 4.6. Left out: fallback nodes and hints,
 //! Merkle anti-entropy, and the removal of old tombstones.
 
+mod begun;
 mod handoff;
 mod lease;
 mod operation;
@@ -81,6 +82,8 @@ pub struct Eventual {
     clients: BTreeMap<RequestId, Token>,
     last_token: Token,
     handoff: Option<handoff::HandOff>,
+    /// What was forwarded to this node and begun.
+    begun: begun::Begun,
 }
 
 impl Eventual {
@@ -97,6 +100,7 @@ impl Eventual {
             // A late answer to a question of an earlier boot must not pass for one of this boot.
             last_token: boot.0 << 40,
             handoff: None,
+            begun: begun::Begun::default(),
         }
     }
 
@@ -245,6 +249,10 @@ impl Eventual {
         request: Request,
         timeout: Micros,
     ) {
+        let folder = ground.layout.members.get(&from).map(|member| member.incarnation);
+        if !folder.is_some_and(|folder| self.begun.note(from, folder, token)) {
+            return; // It was begun when it arrived first, and is answered once.
+        }
         let partition = key_of(&request).map(|key| ground.layout.ring.partition_of(key));
         let writes = |partition| ground.layout.writers(partition).contains(&self.me);
         if !partition.is_some_and(writes) {

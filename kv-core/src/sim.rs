@@ -5,6 +5,7 @@
 //! The simulator uses only what a shell may use of a node.
 
 pub mod action;
+pub mod clock;
 pub mod config;
 pub mod disk;
 pub mod link;
@@ -20,6 +21,7 @@ mod due;
 mod history;
 mod host;
 mod network;
+mod power;
 mod queue;
 mod recent;
 mod watch;
@@ -29,7 +31,7 @@ mod world;
 pub use act::ACTIONS_MAX;
 pub use action::{Action, ClientOperation, TimedAction};
 pub use client::{OperationRecord, Outcome};
-pub use config::{ActionRefused, NetworkConfig, Run, SimConfig, Workload};
+pub use config::{ActionRefused, LinkConfig, NetworkConfig, Run, SimConfig, Workload};
 pub use history::History;
 pub use network::InFlight;
 pub use world::{TraceEntry, World};

@@ -10,7 +10,11 @@
 //! | `put n1 KEY VALUE`, `get n1 KEY`, `delete n1 KEY` | a client asks n1 and waits; with `[later]` it does not |
 //! | `answers` | what came of everything that was asked `[later]` |
 //! | `crash n1`, `restart n1`, `cut n1 n2`, `mend n1 n2`, `partition n1-n2 n3`, `heal`, `lose percent=30` | faults, and their end |
-//! | `fill n1 free=100`, `free n1`, `slow n1 200ms` | what becomes of a disk |
+//! | `pause n1`, `resume n1`, `wipe n1` | a stopped process, and a lost disk |
+//! | `link n1 n2 latency=300ms percent=10`, `unlink n1 n2` | one direction of a link is slow and loses messages |
+//! | `twice percent=100`, `overtake percent=50`, `late percent=5 times=20` | messages arrive twice, out of order, late |
+//! | `drift n1 fast=1000`, `drift n1 slow=1000` (parts per million), `jump n1 ahead=1h`, `jump n1 back=5s` | clocks |
+//! | `fill n1 free=100`, `free n1`, `slow n1 200ms`, `failsync n1` | what becomes of a disk |
 //! | `set n1 NAME=VALUE …` | somebody changes settings on n1 |
 //! | `run 500ms`, `run 2s` | time passes |
 //! | `key KEY`, `members`, `settings NAME`, `events` | what the nodes hold, think of each other, go by, and tell |
@@ -30,7 +34,7 @@ use kv_core::request::{Receipt, Reply};
 use kv_core::rng::Ratio;
 use kv_core::settings::Setting;
 use kv_core::sim::{
-    Action, ClientOperation, NetworkConfig, OperationRecord, Outcome, SimConfig, World,
+    Action, ClientOperation, LinkConfig, NetworkConfig, OperationRecord, Outcome, SimConfig, World,
 };
 use kv_core::time::{Micros, Mono};
 use kv_core::version::{Dot, Object};
@@ -176,9 +180,39 @@ fn action(
             Action::Partition { groups }
         }
         ("lose", [], [("percent", share)]) => {
-            let loss = Ratio { numerator: share.parse()?, denominator: 100 };
-            Action::Network(NetworkConfig { loss, ..world.network() })
+            Action::Network(NetworkConfig { loss: percent(share)?, ..world.network() })
         }
+        ("pause", [node], []) => Action::Pause { node: number(node)? },
+        ("resume", [node], []) => Action::Resume { node: number(node)? },
+        ("wipe", [node], []) => Action::Wipe { node: number(node)? },
+        ("link", [from, to], [("latency", latency), ("percent", share)]) => {
+            let latency = time(latency)?;
+            let (latency_min, latency_max) = (latency, latency);
+            let own = LinkConfig { latency_min, latency_max, loss: percent(share)? };
+            Action::Link { from: number(from)?, to: number(to)?, own: Some(own) }
+        }
+        ("unlink", [from, to], []) => {
+            Action::Link { from: number(from)?, to: number(to)?, own: None }
+        }
+        ("twice", [], [("percent", share)]) => {
+            Action::Network(NetworkConfig { duplication: percent(share)?, ..world.network() })
+        }
+        ("overtake", [], [("percent", share)]) => {
+            Action::Network(NetworkConfig { reordering: percent(share)?, ..world.network() })
+        }
+        ("late", [], [("percent", share), ("times", times)]) => {
+            let (stragglers, straggle) = (percent(share)?, times.parse()?);
+            Action::Network(NetworkConfig { stragglers, straggle, ..world.network() })
+        }
+        ("drift", [node], [(way, ppm)]) => {
+            let ppm: i32 = ppm.parse()?;
+            Action::Drift { node: number(node)?, ppm: if *way == "slow" { -ppm } else { ppm } }
+        }
+        ("jump", [node], [(way, span)]) => {
+            let by = i64::try_from(time(span)?.0)?;
+            Action::Jump { node: number(node)?, by: if *way == "back" { -by } else { by } }
+        }
+        ("failsync", [node], []) => Action::FailSync { node: number(node)? },
         ("fill", [node], [("free", free)]) => {
             Action::Fill { node: number(node)?, free: free.parse()? }
         }
@@ -203,8 +237,11 @@ impl Stage {
         let nodes = nodes.parse()?;
         // One latency for all, so that a message more or less in the core leaves a transcript alone.
         let latency = Micros::from_millis(5);
-        let loss = Ratio::ZERO;
-        let network = NetworkConfig { latency_min: latency, latency_max: latency, loss };
+        let network = NetworkConfig {
+            latency_min: latency,
+            latency_max: latency,
+            ..NetworkConfig::default()
+        };
         let config = SimConfig { nodes, partitions: 8, network, settings, ..SimConfig::default() };
         self.world = Some(World::new(config)?);
         Ok(())
@@ -218,7 +255,7 @@ impl Stage {
         let wanted = changes(settings)?;
         let ready = |world: &World| {
             (0..world.nodes()).all(|index| {
-                let view = world.node(index).map(|node| node.view(world.now()));
+                let view = world.view(index);
                 view.is_some_and(|view| {
                     view.layout.is_some_and(|layout| {
                         layout.moving.is_none()
@@ -298,9 +335,8 @@ impl Stage {
     /// What each owner holds under a key.
     fn key(&self, key: &str) -> Told {
         let world = self.world()?;
-        let up = (0..world.nodes()).find_map(|index| world.node(index));
-        let layout =
-            up.and_then(|node| node.view(world.now()).layout).ok_or("there is no layout")?;
+        let up = (0..world.nodes()).find_map(|index| world.view(index));
+        let layout = up.and_then(|node| node.layout).ok_or("there is no layout")?;
         let owners = layout.owners(layout.ring.partition_of(key.as_bytes()));
         let mut text = String::new();
         for index in 0..world.nodes() {
@@ -323,12 +359,11 @@ impl Stage {
         let world = self.world()?;
         let mut text = String::new();
         for index in 0..world.nodes() {
-            let Some(node) = world.node(index) else {
+            let Some(view) = world.view(index) else {
                 let words = world.failure(index).unwrap_or("is down");
                 writeln!(text, "n{} {words}", index + 1)?;
                 continue;
             };
-            let view = node.view(world.now());
             let Some(layout) = view.layout else {
                 writeln!(text, "n{} is in no cluster", index + 1)?;
                 continue;
@@ -475,9 +510,19 @@ fn changes(pairs: &[(&str, &str)]) -> Result<Vec<(Setting, u64)>, Box<dyn Error>
 fn time(span: &str) -> Result<Micros, Box<dyn Error>> {
     let millis = match span.strip_suffix("ms") {
         Some(millis) => millis.parse()?,
-        None => span.strip_suffix('s').ok_or("a time ends in ms or s")?.parse::<u64>()? * 1_000,
+        None => match span.strip_suffix('h') {
+            Some(hours) => hours.parse::<u64>()? * 3_600_000,
+            None => {
+                let seconds = span.strip_suffix('s').ok_or("a time ends in ms, s or h")?;
+                seconds.parse::<u64>()? * 1_000
+            }
+        },
     };
     Ok(Micros::from_millis(millis))
+}
+
+fn percent(share: &str) -> Result<Ratio, Box<dyn Error>> {
+    Ok(Ratio { numerator: share.parse()?, denominator: 100 })
 }
 
 fn bytes(text: &str) -> Bytes {

@@ -143,6 +143,71 @@ fn a_bit_that_turned_over_is_reported_or_does_no_harm() {
     assert!(reported > 0);
 }
 
+/// Checksums are bound to the file and the place, so a block that is whole is no good elsewhere.
+#[test]
+fn a_read_of_the_wrong_place_is_noticed() {
+    let mut world = cluster(1, 1);
+    for number in 0..20 {
+        put(&mut world, &format!("k{number}"), 9_000).0.unwrap();
+    }
+    assert!(files(&world, FileKind::Table).len() > 1, "there are tables to be confused");
+    let (mut at_start, mut refused) = (0, 0);
+    for number in 0..20 {
+        for opens in [true, false] {
+            let mut world = world.clone();
+            world.act(Action::Crash { node: 0 }).unwrap();
+            if opens {
+                world.act(Action::Misread { node: 0 }).unwrap();
+            }
+            world.act(Action::Restart { node: 0 }).unwrap();
+            if let Some(words) = world.failure(0) {
+                assert!(opens && words.contains("damaged"), "{words}");
+                at_start += 1;
+                continue;
+            }
+            if !opens {
+                world.act(Action::Misread { node: 0 }).unwrap();
+            }
+            let key = Bytes::from(format!("k{number}"));
+            match ask(&mut world, ClientOperation::Get { key }).0 {
+                Ok(Reply::Read { values, .. }) => {
+                    assert_eq!(values.len(), 1, "k{number}");
+                    assert!(values[0].value.iter().all(|byte| *byte == b'v'));
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(at_start + refused > 0, "{at_start} and {refused}");
+}
+
+#[test]
+fn a_failed_sync_halts_the_node_at_whatever_moment_and_costs_nothing() {
+    for seed in 0..20 {
+        let mut world = cluster(seed, 1);
+        for number in 0..4 {
+            put(&mut world, &format!("k{number}"), 9_000).0.unwrap();
+        }
+        let (key, value) = ("k4".into(), vec![b'v'; 9_000].into());
+        world
+            .act(Action::Client { node: 0, operation: ClientOperation::Put { key, value } })
+            .unwrap();
+        // Now the next sync is that of the log, or of a table, or of the root that names it.
+        pass(&mut world, seed * 500);
+        world.act(Action::FailSync { node: 0 }).unwrap();
+        for number in 5..9 {
+            drop(put(&mut world, &format!("k{number}"), 9_000));
+        }
+        assert!(world.node(0).unwrap().halted().is_some(), "seed {seed}");
+        world.act(Action::Crash { node: 0 }).unwrap();
+        world.act(Action::Restart { node: 0 }).unwrap();
+        pass(&mut world, 3 * SECOND);
+        assert!((0..4).all(|number| is_there(&mut world, &format!("k{number}"))), "seed {seed}");
+        put(&mut world, "after", 10).0.unwrap();
+    }
+}
+
 #[test]
 fn jobs_that_a_crash_cuts_short_leave_files_that_the_next_start_removes() {
     let (mut left, mut removed) = (0, 0);

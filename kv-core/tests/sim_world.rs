@@ -10,8 +10,8 @@ use kv_core::rng::{Ratio, Rng};
 use kv_core::settings::Setting;
 use kv_core::sim::nemesis::{self, Nemesis};
 use kv_core::sim::{
-    Action, ClientOperation, NetworkConfig, OperationRecord, Run, SimConfig, TimedAction, Workload,
-    World, link,
+    Action, ClientOperation, LinkConfig, NetworkConfig, OperationRecord, Run, SimConfig,
+    TimedAction, Workload, World, link,
 };
 use kv_core::time::{Micros, Mono};
 
@@ -89,8 +89,8 @@ fn a_run_made_live_is_replayed_to_the_same_hash_also_through_a_link() {
     for seed in 0..20 {
         let mut rng = Rng::new(seed);
         let mut nemesis = Nemesis::new(seed);
-        let config =
-            NetworkConfig { latency_min: Micros(50), latency_max: Micros(100), loss: Ratio::ZERO };
+        let (latency_min, latency_max) = (Micros(50), Micros(100));
+        let config = NetworkConfig { latency_min, latency_max, ..NetworkConfig::default() };
         let mut live = world(SimConfig { network: config, ..nemesis.config(seed) });
         for _ in 0..30 {
             for _ in 0..rng.below(200) {
@@ -244,7 +244,9 @@ fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
     world.act(Action::Cut { from: 0, to: 1 }).unwrap();
     let before = (state(&world), world.actions().len());
     let network = |min, max, loss| {
-        Action::Network(NetworkConfig { latency_min: Micros(min), latency_max: Micros(max), loss })
+        let (latency_min, latency_max) = (Micros(min), Micros(max));
+        let network = NetworkConfig { latency_min, latency_max, loss, ..NetworkConfig::default() };
+        Action::Network(network)
     };
     let workload = |clients, keys, writes| {
         Action::Workload(Workload { clients, per_second: 1, keys, writes, quorum: 0 })
@@ -282,6 +284,140 @@ fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
     world.act(Action::Partition { groups: vec![0, 0, 1] }).unwrap();
     let refused = world.act(Action::Mend { from: 0, to: 2 }).unwrap_err();
     assert!(refused.0.contains("heal the network"), "{refused}");
+}
+
+#[test]
+fn a_fault_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
+    let mut world = world(SimConfig { nodes: 3, ..SimConfig::default() });
+    world.run_until(Mono(2 * SECOND), u64::MAX);
+    world.act(Action::Crash { node: 2 }).unwrap();
+    let flying = loop {
+        world.step();
+        if let Some(message) = world.in_flight().find(|message| !message.lost) {
+            break message.number;
+        }
+    };
+    let before = (state(&world), world.actions().len());
+    let own = |min, max, loss| {
+        let (latency_min, latency_max) = (Micros(min), Micros(max));
+        let own = LinkConfig { latency_min, latency_max, loss };
+        Action::Link { from: 0, to: 1, own: Some(own) }
+    };
+    let tangle = |straggle, duplication, reordering| {
+        let config = NetworkConfig { straggle, duplication, reordering, ..world.network() };
+        Action::Network(config)
+    };
+    let late = Micros(90_000_000);
+    let wrong = Ratio { numerator: 3, denominator: 2 };
+    for (action, words) in [
+        (Action::Pause { node: 2 }, "n3 is down"),
+        (Action::Resume { node: 0 }, "n1 is not paused"),
+        (Action::Pause { node: 7 }, "no node number 7"),
+        (Action::Wipe { node: 3 }, "no node number 3"),
+        (own(9, 3, Ratio::ZERO), "shortest latency"),
+        (own(0, 1, wrong), "share from 0 to 1"),
+        (Action::Link { from: 1, to: 1, own: None }, "no link to itself"),
+        (Action::Link { from: 0, to: 1, own: None }, "no settings of its own already"),
+        (tangle(0, Ratio::ZERO, Ratio::ZERO), "1 to 1000 times longer"),
+        (tangle(1, wrong, Ratio::ZERO), "duplication must be a share"),
+        (tangle(1, Ratio::ZERO, wrong), "reordering must be a share"),
+        (Action::Lose { message: 1 }, "no message of number 1 is under way"),
+        (Action::Delay { message: u64::MAX, by: Micros(1) }, "is under way"),
+        (Action::Delay { message: flying, by: late }, "held up for at most 60000 ms"),
+        (Action::FailSync { node: 2 }, "n3 is down and syncs nothing"),
+        (Action::Misread { node: 0 }, "n1 has no tables yet"),
+        (Action::Drift { node: 0, ppm: 100_001 }, "at most 100000 parts per million"),
+        (Action::Drift { node: 0, ppm: i32::MIN }, "at most 100000 parts per million"),
+        (Action::Jump { node: 0, by: 86_400_000_001 }, "at most a day off"),
+        (Action::Jump { node: 0, by: i64::MIN }, "at most a day off"),
+    ] {
+        let refused = world.act(action.clone()).expect_err("it makes no sense");
+        assert!(refused.0.contains(words), "{action:?}: {refused}");
+        assert_eq!((state(&world), world.actions().len()), before);
+    }
+    world.act(Action::Wipe { node: 2 }).unwrap();
+    let refused = world.act(Action::Wipe { node: 2 }).unwrap_err();
+    assert!(refused.0.contains("n3 has nothing on its disk"), "{refused}");
+    world.act(Action::Pause { node: 0 }).unwrap();
+    let refused = world.act(Action::Pause { node: 0 }).unwrap_err();
+    assert!(refused.0.contains("n1 is paused already"), "{refused}");
+}
+
+#[test]
+fn one_message_is_picked_out_and_lost_or_held_up() {
+    let mut world = world(SimConfig { nodes: 3, ..SimConfig::default() });
+    world.run_until(Mono(3 * SECOND), u64::MAX);
+    let put = Action::Client {
+        node: 0,
+        operation: ClientOperation::Put { key: "k".into(), value: "v".into() },
+    };
+    world.act(put).unwrap();
+    let stores = loop {
+        world.step();
+        let stores: Vec<_> =
+            world.in_flight().filter(|message| message.kind == "store").cloned().collect();
+        if stores.len() == 2 {
+            break stores;
+        }
+    };
+    let [lost, late] = [stores[0].number, stores[1].number];
+    world.act(Action::Lose { message: lost }).unwrap();
+    world.act(Action::Delay { message: late, by: Micros(500_000) }).unwrap();
+    assert!(world.act(Action::Lose { message: lost }).unwrap_err().0.contains("lost already"));
+    // Two of three have it once the one that is late has come.
+    let arrives = stores[1].arrives + Micros(500_000);
+    world.run_until(Mono(arrives.0 - 1), u64::MAX);
+    assert!(world.operations().last().unwrap().outcome.is_none());
+    assert!(world.in_flight().any(|message| message.number == late && message.arrives == arrives));
+    world.run_until(arrives + Micros(50_000), u64::MAX);
+    assert!(matches!(world.operations().last().unwrap().outcome, Some((_, Ok(_)))));
+    assert_eq!(world.object(stores[0].to, b"k"), None);
+}
+
+#[test]
+fn the_clock_of_a_node_never_goes_back_not_even_over_restarts() {
+    for seed in 0..20 {
+        let mut rng = Rng::new(seed);
+        let mut world = world(busy(seed));
+        for _ in 0..30 {
+            let node = rng.below(5) as u16;
+            let ppm = rng.below(200_001) as i32 - 100_000;
+            let by = rng.below(20_000_000) as i64 - 10_000_000;
+            let action = match rng.below(4) {
+                0 => Action::Drift { node, ppm },
+                1 => Action::Jump { node, by },
+                2 => Action::Crash { node },
+                _ => Action::Restart { node },
+            };
+            drop(world.act(action));
+            world.run_until(world.now() + Micros(rng.below(200_000)), u64::MAX);
+        }
+        let mut last = [Mono(0); 5];
+        for entry in world.trace_since(0) {
+            let last = &mut last[usize::from(entry.node)];
+            assert!(entry.event.at.mono >= *last, "seed {seed}: {entry:?}");
+            *last = entry.event.at.mono;
+        }
+    }
+}
+
+/// A request may take half a second of the clock of the node that it was made of.
+#[test]
+fn a_fast_clock_makes_requests_time_out_early_and_a_slow_one_late() {
+    let waited = |ppm| {
+        let settings = vec![(Setting::RequestTimeoutMs, 500)];
+        let mut world = world(SimConfig { nodes: 3, settings, ..SimConfig::default() });
+        world.run_until(Mono(3 * SECOND), u64::MAX);
+        world.act(Action::Drift { node: 0, ppm }).unwrap();
+        world.act(Action::Partition { groups: vec![0, 1, 1] }).unwrap();
+        world.act(get(0, "k")).unwrap();
+        world.run_until(Mono(5 * SECOND), u64::MAX);
+        let record = world.operations().last().unwrap();
+        (record.outcome.as_ref().unwrap().0 - record.called).0
+    };
+    assert_eq!(waited(0), 500_000);
+    assert_eq!(waited(100_000), 454_546);
+    assert_eq!(waited(-100_000), 555_556);
 }
 
 #[test]

@@ -6,7 +6,9 @@
 use kv_core::id::FileId;
 use kv_core::rng::Ratio;
 use kv_core::settings::Setting;
-use kv_core::sim::{Action, ActionRefused, ClientOperation, NetworkConfig, SimConfig, Workload};
+use kv_core::sim::{
+    Action, ActionRefused, ClientOperation, LinkConfig, NetworkConfig, SimConfig, Workload,
+};
 use kv_core::time::Micros;
 use serde::{Deserialize, Serialize};
 use tsify::Tsify;
@@ -30,12 +32,31 @@ pub struct RunConfig {
     pub workload: Clients,
 }
 
-/// How messages travel on every link.
+/// How messages travel on every link without settings of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
 pub struct Network {
     /// The shortest time a message takes, in microseconds.
     pub latency_min_us: u64,
-    /// The longest.
+    /// The longest, but for stragglers.
+    pub latency_max_us: u64,
+    /// How many of a thousand messages are lost.
+    pub loss_per_mille: u32,
+    /// How many of a thousand messages take longer than the others.
+    pub stragglers_per_mille: u32,
+    /// Up to how many times longer these take.
+    pub straggle: u32,
+    /// How many of a thousand messages arrive twice.
+    pub duplication_per_mille: u32,
+    /// How many of a thousand messages overtake others and are overtaken.
+    pub reordering_per_mille: u32,
+}
+
+/// How messages travel in one direction of one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
+pub struct LinkSettings {
+    /// The shortest time a message takes, in microseconds.
+    pub latency_min_us: u64,
+    /// The longest, but for stragglers.
     pub latency_max_us: u64,
     /// How many of a thousand messages are lost.
     pub loss_per_mille: u32,
@@ -81,6 +102,21 @@ pub enum Act {
         /// Which.
         node: u16,
     },
+    /// A node's process is stopped.
+    Pause {
+        /// Which.
+        node: u16,
+    },
+    /// It goes on.
+    Resume {
+        /// Which.
+        node: u16,
+    },
+    /// A node loses power and its disk.
+    Wipe {
+        /// Which.
+        node: u16,
+    },
     /// Messages from one node to another no longer arrive.
     Cut {
         /// From which.
@@ -104,6 +140,34 @@ pub enum Act {
     Heal,
     /// The network changes.
     Network(Network),
+    /// One direction of a link goes by settings of its own.
+    Link {
+        /// From which node.
+        from: u16,
+        /// To which.
+        to: u16,
+        /// Which settings.
+        own: LinkSettings,
+    },
+    /// It goes by those of the network again.
+    Unlink {
+        /// From which node.
+        from: u16,
+        /// To which.
+        to: u16,
+    },
+    /// One message under way is lost.
+    Lose {
+        /// Its number.
+        message: u64,
+    },
+    /// One message under way is held up.
+    Delay {
+        /// Its number.
+        message: u64,
+        /// By how much, in microseconds.
+        by_us: u64,
+    },
     /// Somebody changes settings on a node.
     Set {
         /// On which.
@@ -140,6 +204,30 @@ pub enum Act {
         offset: u64,
         /// Which bit of it, from 0 to 7.
         bit: u8,
+    },
+    /// A node's next sync fails.
+    FailSync {
+        /// Whose.
+        node: u16,
+    },
+    /// A node's next read of a table gives the bytes of another place.
+    Misread {
+        /// Whose.
+        node: u16,
+    },
+    /// A node's clocks run too fast or too slow.
+    Drift {
+        /// Whose.
+        node: u16,
+        /// By how much, in parts per million; negative for too slow.
+        ppm: i32,
+    },
+    /// A node's civil time is set ahead or back.
+    Jump {
+        /// Whose.
+        node: u16,
+        /// By how much, in milliseconds; negative for back.
+        by_ms: i32,
     },
     /// The generated clients change.
     Workload(Clients),
@@ -213,6 +301,10 @@ impl Network {
             latency_min: Micros(self.latency_min_us),
             latency_max: Micros(self.latency_max_us),
             loss: Ratio::per_mille(self.loss_per_mille),
+            stragglers: Ratio::per_mille(self.stragglers_per_mille),
+            straggle: self.straggle,
+            duplication: Ratio::per_mille(self.duplication_per_mille),
+            reordering: Ratio::per_mille(self.reordering_per_mille),
         }
     }
 
@@ -223,6 +315,20 @@ impl Network {
             latency_min_us: network.latency_min.0,
             latency_max_us: network.latency_max.0,
             loss_per_mille: per_mille(network.loss),
+            stragglers_per_mille: per_mille(network.stragglers),
+            straggle: network.straggle,
+            duplication_per_mille: per_mille(network.duplication),
+            reordering_per_mille: per_mille(network.reordering),
+        }
+    }
+}
+
+impl LinkSettings {
+    fn to_core(self) -> LinkConfig {
+        LinkConfig {
+            latency_min: Micros(self.latency_min_us),
+            latency_max: Micros(self.latency_max_us),
+            loss: Ratio::per_mille(self.loss_per_mille),
         }
     }
 }
@@ -258,11 +364,18 @@ impl Act {
         Ok(match self {
             &Self::Crash { node } => Action::Crash { node },
             &Self::Restart { node } => Action::Restart { node },
+            &Self::Pause { node } => Action::Pause { node },
+            &Self::Resume { node } => Action::Resume { node },
+            &Self::Wipe { node } => Action::Wipe { node },
             &Self::Cut { from, to } => Action::Cut { from, to },
             &Self::Mend { from, to } => Action::Mend { from, to },
             Self::Partition { groups } => Action::Partition { groups: groups.clone() },
             Self::Heal => Action::Heal,
             Self::Network(network) => Action::Network(network.to_core()),
+            &Self::Link { from, to, own } => Action::Link { from, to, own: Some(own.to_core()) },
+            &Self::Unlink { from, to } => Action::Link { from, to, own: None },
+            &Self::Lose { message } => Action::Lose { message },
+            &Self::Delay { message, by_us } => Action::Delay { message, by: Micros(by_us) },
             Self::Set { node, changes } => {
                 Action::Set { node: *node, changes: settings_to_core(changes)? }
             }
@@ -272,6 +385,10 @@ impl Act {
             &Self::Flip { node, file, offset, bit } => {
                 Action::Flip { node, file: FileId(file), offset, bit }
             }
+            &Self::FailSync { node } => Action::FailSync { node },
+            &Self::Misread { node } => Action::Misread { node },
+            &Self::Drift { node, ppm } => Action::Drift { node, ppm },
+            &Self::Jump { node, by_ms } => Action::Jump { node, by: i64::from(by_ms) * 1_000 },
             Self::Workload(clients) => Action::Workload(clients.to_core()),
             Self::Get { node, key } => {
                 client(*node, ClientOperation::Get { key: key.clone().into() })
@@ -311,6 +428,11 @@ mod tests {
     fn a_configuration_survives_the_way_there_and_back() {
         let mut config = SimConfig { seed: 0xfeed_0123_4567_89ab, ..SimConfig::default() };
         config.network.loss = Ratio::per_mille(35);
+        config.network.stragglers = Ratio::per_mille(3);
+        config.network.straggle = 40;
+        config.network.duplication = Ratio::per_mille(20);
+        config.network.reordering = Ratio::per_mille(7);
+        config.workload.clients = 17;
         config.settings = vec![(Setting::ReadQuorum, 1), (Setting::GossipIntervalMs, 200)];
         config.workload.per_second = 7;
         assert_eq!(RunConfig::of(&config).to_core(), Ok(config));

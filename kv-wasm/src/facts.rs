@@ -71,8 +71,7 @@ pub(crate) fn frame(
     kinds: &mut Kinds,
     key_counts: &mut KeyCounts,
 ) -> Frame {
-    let views: Vec<Option<NodeView>> =
-        (0..world.nodes()).map(|index| Some(world.node(index)?.view(world.now()))).collect();
+    let views: Vec<Option<NodeView>> = (0..world.nodes()).map(|index| world.view(index)).collect();
     let layout = views
         .iter()
         .flatten()
@@ -97,6 +96,9 @@ pub(crate) fn frame(
                 .collect()
         }),
         cuts: pairs(world.nodes()).filter(|&(from, to)| world.is_cut(from, to)).collect(),
+        own: pairs(world.nodes())
+            .filter(|&(from, to)| world.link_config(from, to).is_some())
+            .collect(),
     }
 }
 
@@ -118,9 +120,10 @@ fn nodes(
                 (frame::FOUNDER, founder),
                 (frame::BEHIND, Some(view.choices.latest()) < latest),
                 (frame::FULL, view.storage.full),
+                (frame::PAUSED, world.is_paused(index)),
             ];
             column = NodeColumn {
-                deadline: world.node(index).and_then(|node| node.next_deadline()).map(|at| at.0),
+                deadline: world.deadline(index).map(|at| at.0),
                 epoch: view.layout.as_ref().map_or(0, |layout| clip(layout.epoch.0)),
                 keys: *keys,
                 requests: clip(view.requests_open),

@@ -15,10 +15,10 @@
 //! | f64 | deadline n; number, sent, arrives m; number, called, answered o (-1: none) |
 //! | u32 | epoch, keys, requests, held, unsynced n |
 //! | u16 | suspected by n; from, to m; node o; owner p (65,535: none) |
-//! | u8 | flags n; kind, flags m; operation, outcome o; cuts, one bit per (from · n + to) |
+//! | u8 | flags n; kind, flags m; operation, outcome o; cuts, then links with settings of their own, one bit per (from · n + to) each |
 
 /// The version of the layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Flag of a node: it is up.
 pub const UP: u8 = 1;
 /// Flag of a node: it has halted for good.
@@ -29,6 +29,8 @@ pub const FOUNDER: u8 = 4;
 pub const BEHIND: u8 = 8;
 /// Flag of a node: its disk is full.
 pub const FULL: u8 = 16;
+/// Flag of a node: its process is stopped.
+pub const PAUSED: u8 = 32;
 /// Flag of a message: it will not arrive.
 pub const LOST: u8 = 1;
 /// Flag of a message: it travels in the urgent lane.
@@ -61,6 +63,8 @@ pub struct Frame {
     pub owners: Vec<u16>,
     /// Cut directions.
     pub cuts: Vec<(u16, u16)>,
+    /// Directions with settings of their own.
+    pub own: Vec<(u16, u16)>,
 }
 
 /// What a frame says of a node.
@@ -149,7 +153,8 @@ impl Frame {
         out.0.extend(messages.iter().map(|message| message.flags));
         out.0.extend(operations.iter().map(|operation| operation.operation));
         out.0.extend(operations.iter().map(|operation| operation.outcome));
-        out.0.extend(self.cut_bits());
+        out.0.extend(self.bits(&self.cuts));
+        out.0.extend(self.bits(&self.own));
         out.0
     }
 
@@ -170,10 +175,10 @@ impl Frame {
         out.u32([self.epoch, 0].into_iter());
     }
 
-    fn cut_bits(&self) -> Vec<u8> {
+    fn bits(&self, directions: &[(u16, u16)]) -> Vec<u8> {
         let nodes = self.nodes.len();
         let mut bits = vec![0; (nodes * nodes).div_ceil(8)];
-        for &(from, to) in &self.cuts {
+        for &(from, to) in directions {
             let bit = usize::from(from) * nodes + usize::from(to);
             if let Some(byte) = bits.get_mut(bit / 8) {
                 *byte |= 1 << (bit % 8);
@@ -222,7 +227,8 @@ mod tests {
             flags: UP | FOUNDER,
         };
         let down = NodeColumn { suspected_by: 2, ..NodeColumn::default() };
-        let behind = NodeColumn { deadline: Some(1_600_000), flags: UP | BEHIND, ..up.clone() };
+        let behind =
+            NodeColumn { deadline: Some(1_600_000), flags: UP | BEHIND | PAUSED, ..up.clone() };
         Frame {
             now: 1_234_567,
             steps: 890,
@@ -272,6 +278,7 @@ mod tests {
             ],
             owners: vec![0, 1, 2, 0, 1, 2, 0, u16::MAX],
             cuts: vec![(0, 1), (2, 0)],
+            own: vec![(1, 2)],
         }
     }
 
@@ -288,6 +295,6 @@ mod tests {
         frame.nodes.push(NodeColumn::default());
         let (n, m, o, p) = (4_usize, 1, 2, 8);
         let bytes = 64 + 8 * (n + 3 * m + 3 * o) + 4 * 5 * n + 2 * (n + 2 * m + o + p);
-        assert_eq!(frame.pack().len(), bytes + n + 2 * m + 2 * o + (n * n).div_ceil(8));
+        assert_eq!(frame.pack().len(), bytes + n + 2 * m + 2 * o + 2 * (n * n).div_ceil(8));
     }
 }

@@ -202,8 +202,7 @@ pub fn settings_rows() -> Vec<SettingRow> {
 /// The values of all settings on all nodes.
 #[must_use]
 pub fn settings(world: &World) -> Vec<SettingState> {
-    let views: Vec<Option<NodeView>> =
-        (0..world.nodes()).map(|index| Some(world.node(index)?.view(world.now()))).collect();
+    let views: Vec<Option<NodeView>> = (0..world.nodes()).map(|index| world.view(index)).collect();
     let latest = views.iter().flatten().max_by_key(|view| {
         (view.choices.latest(), view.layout.as_ref().map(|layout| layout.epoch))
     });
@@ -218,8 +217,7 @@ pub fn settings(world: &World) -> Vec<SettingState> {
 /// A node, unless it is down.
 #[must_use]
 pub fn node(world: &World, index: u16, names: &Names) -> Option<NodeObject> {
-    let node = world.node(index)?;
-    let view = node.view(world.now());
+    let view = world.view(index)?;
     let mut copies: Vec<KeyCopy> = known_keys(world)
         .into_iter()
         .filter_map(|key| Some(copy(&key, &world.object(index, &key)?, names)))
@@ -248,11 +246,8 @@ pub fn node(world: &World, index: u16, names: &Names) -> Option<NodeObject> {
 /// A key on all nodes, with the owners that the node with the latest layout knows.
 #[must_use]
 pub fn key(world: &World, key: &str, names: &Names) -> KeyObject {
-    let nodes = || (0..world.nodes()).map(|index| world.node(index));
-    let layout = nodes()
-        .flatten()
-        .filter_map(|node| node.view(world.now()).layout)
-        .max_by_key(|layout| layout.epoch);
+    let views = (0..world.nodes()).filter_map(|index| world.view(index));
+    let layout = views.filter_map(|view| view.layout).max_by_key(|layout| layout.epoch);
     let partition = ring::partition_of(key.as_bytes(), world.config().partitions);
     let owners = layout.map_or_else(Vec::new, |layout| {
         let partition = layout.ring.partition_of(key.as_bytes());

@@ -157,8 +157,8 @@ impl Sim {
         let changes: Vec<SettingValue> =
             changes.iter().map(Ts::to_rust).collect::<Result<_, _>>()?;
         let changes = action::settings_to_core(&changes).map_err(refusal)?;
-        Ok(match self.world.node(node) {
-            Some(node) => node.view(self.world.now()).settings.with(&changes).err(),
+        Ok(match self.world.view(node) {
+            Some(view) => view.settings.with(&changes).err(),
             None => Some(format!("{} is down; choose another node", words::name(node.into()))),
         })
     }

@@ -6,7 +6,8 @@ use kv_core::event::{Cause, Severity};
 use kv_core::id::NodeId;
 use kv_core::request::{Receipt, Reply};
 use kv_core::sim::{
-    Action, ClientOperation, OperationRecord, TimedAction, TraceEntry, Workload, World,
+    Action, ClientOperation, LinkConfig, NetworkConfig, OperationRecord, TimedAction, TraceEntry,
+    Workload, World,
 };
 use serde::Serialize;
 use tsify::Tsify;
@@ -38,7 +39,7 @@ impl Names {
                 continue;
             }
             if let Some(node) = world.node(index as u16) {
-                self.texts.push((node.view(world.now()).incarnation.to_string(), name(index)));
+                self.texts.push((node.hello().incarnation.to_string(), name(index)));
                 self.folders[index] = true;
             }
         }
@@ -173,7 +174,7 @@ impl TraceLine {
         Self {
             index: entry.index,
             node: entry.node,
-            at_us: event.at.mono.0,
+            at_us: entry.at.0,
             // Data folders have no names of their own in the core's words.
             words: names.say(event.kind.words(|node| names.name(node))),
             cause: cause(event.cause, names),
@@ -241,50 +242,104 @@ fn cause(cause: Cause, names: &Names) -> String {
     }
 }
 
+/// What was done, and on which node if on one.
 fn action(action: &Action) -> (Option<u16>, String) {
-    let of = |node: u16| name(usize::from(node));
     match action {
-        Action::Crash { node } => (Some(*node), format!("crash {}", of(*node))),
-        Action::Restart { node } => (Some(*node), format!("restart {}", of(*node))),
-        Action::Cut { from, to } => (None, format!("cut {} → {}", of(*from), of(*to))),
-        Action::Mend { from, to } => (None, format!("mend {} → {}", of(*from), of(*to))),
-        Action::Partition { .. } => (None, "partition the network".into()),
-        Action::Heal => (None, "heal the network".into()),
-        Action::Network(network) => (
-            None,
-            format!(
-                "network: {} to {} ms, {} of {} lost",
-                network.latency_min.as_millis(),
-                network.latency_max.as_millis(),
-                network.loss.numerator,
-                network.loss.denominator
-            ),
-        ),
+        Action::Crash { node } => on(*node, |name| format!("crash {name}")),
+        Action::Restart { node } => on(*node, |name| format!("restart {name}")),
+        Action::Pause { node } => on(*node, |name| format!("pause {name}")),
+        Action::Resume { node } => on(*node, |name| format!("resume {name}")),
+        Action::Wipe { node } => on(*node, |name| format!("wipe the disk of {name}")),
         Action::Set { node, changes } => {
             let changes: Vec<String> = changes
                 .iter()
                 .map(|(setting, value)| format!("{} = {value}", setting.spec().name))
                 .collect();
-            (Some(*node), format!("set {} on {}", changes.join(", "), of(*node)))
+            on(*node, |name| format!("set {} on {name}", changes.join(", ")))
         }
         Action::Fill { node, free } => {
-            (Some(*node), format!("fill the disk of {} up to {free} bytes", of(*node)))
+            on(*node, |name| format!("fill the disk of {name} up to {free} bytes"))
         }
-        Action::Free { node } => (Some(*node), format!("free the disk of {}", of(*node))),
+        Action::Free { node } => on(*node, |name| format!("free the disk of {name}")),
         Action::Slow { node, wait } => {
-            (Some(*node), format!("let each sync of {} take {} ms", of(*node), wait.as_millis()))
+            on(*node, |name| format!("let each sync of {name} take {} ms", wait.as_millis()))
         }
         Action::Flip { node, file, offset, bit } => {
-            (Some(*node), format!("flip bit {bit} of byte {offset} in {file} of {}", of(*node)))
+            on(*node, |name| format!("flip bit {bit} of byte {offset} in {file} of {name}"))
+        }
+        Action::FailSync { node } => on(*node, |name| format!("fail the next sync of {name}")),
+        Action::Misread { node } => {
+            on(*node, |name| format!("let {name} read a table at the wrong place once"))
+        }
+        Action::Drift { node, ppm } => {
+            on(*node, |name| format!("let the clock of {name} run {}", pace(*ppm)))
+        }
+        Action::Jump { node, by } => on(*node, |name| {
+            let way = if *by < 0 { "back" } else { "ahead" };
+            format!("set the time of {name} {way} by {} ms", by.unsigned_abs() / 1_000)
+        }),
+        Action::Client { node, operation: asked, .. } => {
+            on(*node, |name| format!("ask {name}: {}", operation(asked).0))
         }
         Action::Workload(workload) => {
             let Workload { clients, per_second, .. } = workload;
             (None, format!("{clients} clients: {per_second} operations per second"))
         }
-        Action::Client { node, operation: asked, .. } => {
-            (Some(*node), format!("ask {}: {}", of(*node), operation(asked).0))
+        Action::Cut { from, to } => (None, format!("cut {}", way(*from, *to))),
+        Action::Mend { from, to } => (None, format!("mend {}", way(*from, *to))),
+        Action::Partition { .. } => (None, "partition the network".into()),
+        Action::Heal => (None, "heal the network".into()),
+        Action::Network(network) => (None, network_words(network)),
+        Action::Link { from, to, own } => {
+            let how = own.map_or_else(|| "as the network".into(), |own| link_words(&own));
+            (None, format!("link {}: {how}", way(*from, *to)))
+        }
+        Action::Lose { message } => (None, format!("lose message {message}")),
+        Action::Delay { message, by } => {
+            (None, format!("hold message {message} up by {} ms", by.as_millis()))
         }
     }
+}
+
+fn way(from: u16, to: u16) -> String {
+    format!("{} → {}", name(usize::from(from)), name(usize::from(to)))
+}
+
+fn on(node: u16, words: impl FnOnce(String) -> String) -> (Option<u16>, String) {
+    (Some(node), words(name(usize::from(node))))
+}
+
+fn pace(ppm: i32) -> String {
+    match ppm {
+        0 => "as it should".into(),
+        1.. => format!("{ppm} parts per million too fast"),
+        _ => format!("{} parts per million too slow", ppm.unsigned_abs()),
+    }
+}
+
+fn network_words(network: &NetworkConfig) -> String {
+    let mut words = format!("network: {}", link_words(&network.link()));
+    let NetworkConfig { stragglers, straggle, duplication, reordering, .. } = network;
+    for (ratio, what) in [
+        (stragglers, format!("up to {straggle} times slower")),
+        (duplication, "twice".into()),
+        (reordering, "out of order".into()),
+    ] {
+        if ratio.numerator > 0 {
+            words += &format!(", {} of {} {what}", ratio.numerator, ratio.denominator);
+        }
+    }
+    words
+}
+
+fn link_words(link: &LinkConfig) -> String {
+    format!(
+        "{} to {} ms, {} of {} lost",
+        link.latency_min.as_millis(),
+        link.latency_max.as_millis(),
+        link.loss.numerator,
+        link.loss.denominator
+    )
 }
 
 fn operation(operation: &ClientOperation) -> (String, String) {

@@ -17,10 +17,18 @@ fn config(seed: &str) -> Ts<RunConfig> {
         seed: seed.into(),
         nodes: 3,
         partitions: 16,
-        network: Network { latency_min_us: 1_000, latency_max_us: 9_000, loss_per_mille: 20 },
+        network: Network {
+            latency_min_us: 1_000,
+            latency_max_us: 9_000,
+            loss_per_mille: 20,
+            stragglers_per_mille: 10,
+            straggle: 5,
+            duplication_per_mille: 10,
+            reordering_per_mille: 10,
+        },
         sync_us: 1_000,
         settings: vec![SettingValue { name: "gossip_interval_ms".into(), value: 100 }],
-        workload: Clients { per_second: 50, keys: 5, writes_per_mille: 500 },
+        workload: Clients { clients: 6, per_second: 50, keys: 5, writes_per_mille: 500 },
     }
     .into_ts()
     .unwrap()
@@ -45,6 +53,8 @@ fn a_run_is_broken_shared_and_opened_with_the_same_hash() {
     let mut first = sim("abc");
     assert!(first.advance(1_500_000.0, u32::MAX));
     act(&mut first, Act::Crash { node: 1 }).unwrap();
+    act(&mut first, Act::Pause { node: 2 }).unwrap();
+    act(&mut first, Act::Jump { node: 0, by_ms: -5_000 }).unwrap();
     act(&mut first, Act::Put { node: 0, key: "ours".into(), value: "kept".into() }).unwrap();
     assert!(first.advance(3_000_000.0, u32::MAX));
     let second = Sim::from_link(&first.link()).unwrap_or_else(|error| panic!("{}", words(error)));

@@ -4,7 +4,8 @@ use alloc::format;
 
 use super::action::Action;
 use super::client::Purpose;
-use super::config::{ActionRefused, check_wait, refuse};
+use super::clock::Clocks;
+use super::config::{ActionRefused, LinkConfig, check_delay, check_wait, refuse};
 use super::disk::SimDisk;
 use super::world::World;
 use crate::disk::Disk;
@@ -22,46 +23,116 @@ impl World {
             return refuse(format!("a run has at most {ACTIONS_MAX} actions; begin a new one"));
         }
         match action {
-            Action::Crash { node } => {
-                let name = self.name(*node)?;
-                if !self.is_up(*node) {
-                    return refuse(format!("{name} is down already"));
-                }
+            Action::Crash { node } => self.check_up(*node, "is down already"),
+            Action::Restart { node } if self.is_up(*node) => {
+                refuse(format!("{} is running; crash it first", self.name(*node)?))
             }
-            Action::Restart { node } => {
-                let name = self.name(*node)?;
-                if self.is_up(*node) {
-                    return refuse(format!("{name} is running; crash it first"));
-                }
+            Action::Pause { node } if self.is_paused(*node) => {
+                refuse(format!("{} is paused already", self.name(*node)?))
             }
+            Action::Pause { node } => self.check_up(*node, "is down; only what runs can be paused"),
+            Action::Resume { node } if self.name(*node).is_ok() && !self.is_paused(*node) => {
+                refuse(format!("{} is not paused", self.name(*node)?))
+            }
+            Action::Wipe { node } => self.check_wipe(*node),
             Action::Cut { from, to } | Action::Mend { from, to } => {
-                return self.check_link(*from, *to, matches!(action, Action::Cut { .. }));
+                self.check_link(*from, *to, matches!(action, Action::Cut { .. }))
             }
-            Action::Partition { groups } => {
-                if groups.len() != usize::from(self.nodes()) {
-                    return refuse(format!(
-                        "a partition names one group for each of the {} nodes, not for {}",
-                        self.nodes(),
-                        groups.len()
-                    ));
-                }
+            Action::Partition { groups } => self.check_groups(groups),
+            Action::Heal => Ok(()),
+            Action::Network(network) => network.check(),
+            Action::Link { from, to, own } => self.check_own(*from, *to, *own),
+            Action::Lose { message } => self.network.find(self.now(), *message).map(drop),
+            Action::Delay { message, by } => {
+                self.network.find(self.now(), *message)?;
+                check_delay(*by)
             }
-            Action::Heal => {}
-            Action::Network(network) => network.check()?,
-            Action::Set { node, changes } => return self.check_settings(*node, changes),
+            Action::Set { node, changes } => self.check_settings(*node, changes),
             Action::Slow { node, wait } => {
                 self.name(*node)?;
-                check_wait(*wait)?;
+                check_wait(*wait)
             }
             Action::Flip { node, file, offset, bit } => {
-                return self.check_flip(*node, *file, *offset, *bit);
+                self.check_flip(*node, *file, *offset, *bit)
             }
-            Action::Workload(workload) => workload.check()?,
-            Action::Fill { node, .. } | Action::Free { node } | Action::Client { node, .. } => {
-                self.name(*node)?;
-            }
+            Action::FailSync { node } => self.check_up(*node, "is down and syncs nothing"),
+            Action::Misread { node } => self.check_misread(*node),
+            Action::Drift { node, ppm } => self.check_drift(*node, *ppm),
+            Action::Jump { node, by } => self.check_jump(*node, *by),
+            Action::Workload(workload) => workload.check(),
+            Action::Restart { node }
+            | Action::Resume { node }
+            | Action::Fill { node, .. }
+            | Action::Free { node }
+            | Action::Client { node, .. } => self.name(*node).map(drop),
         }
-        Ok(())
+    }
+
+    fn check_up(&self, node: u16, but: &str) -> Result<(), ActionRefused> {
+        let name = self.name(node)?;
+        if self.is_up(node) { Ok(()) } else { refuse(format!("{name} {but}")) }
+    }
+
+    fn check_wipe(&self, node: u16) -> Result<(), ActionRefused> {
+        let name = self.name(node)?;
+        match self.disk(node).map(Disk::list) {
+            Some(Ok(files)) if files.is_empty() => {
+                refuse(format!("{name} has nothing on its disk"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_groups(&self, groups: &[u8]) -> Result<(), ActionRefused> {
+        if groups.len() == usize::from(self.nodes()) {
+            return Ok(());
+        }
+        refuse(format!(
+            "a partition names one group for each of the {} nodes, not for {}",
+            self.nodes(),
+            groups.len()
+        ))
+    }
+
+    fn check_misread(&self, node: u16) -> Result<(), ActionRefused> {
+        let name = self.name(node)?;
+        if self.disk(node).is_some_and(SimDisk::has_tables) {
+            return Ok(());
+        }
+        refuse(format!("{name} has no tables yet; let more be written first"))
+    }
+
+    fn check_drift(&self, node: u16, ppm: i32) -> Result<(), ActionRefused> {
+        self.name(node)?;
+        let most = Clocks::DRIFT_MAX;
+        if (-most..=most).contains(&ppm) {
+            return Ok(());
+        }
+        refuse(format!("a clock drifts by at most {most} parts per million"))
+    }
+
+    fn check_jump(&self, node: u16, by: i64) -> Result<(), ActionRefused> {
+        let name = self.name(node)?;
+        let ahead = self.clocks(node).map_or(0, Clocks::ahead);
+        let most = Clocks::AHEAD_MAX;
+        if (-most..=most).contains(&ahead.saturating_add(by)) {
+            return Ok(());
+        }
+        refuse(format!("the civil time of {name} is at most a day off"))
+    }
+
+    fn check_own(&self, from: u16, to: u16, own: Option<LinkConfig>) -> Result<(), ActionRefused> {
+        let (source, target) = (self.name(from)?, self.name(to)?);
+        if from == to {
+            return refuse(format!("{source} has no link to itself"));
+        }
+        match own {
+            Some(own) => own.check(),
+            None if self.link_config(from, to).is_none() => refuse(format!(
+                "the link from {source} to {target} has no settings of its own already"
+            )),
+            None => Ok(()),
+        }
     }
 
     fn name(&self, node: u16) -> Result<&str, ActionRefused> {
@@ -119,13 +190,16 @@ impl World {
         match action {
             Action::Crash { node } => self.crash(node),
             Action::Restart { node } => self.start(node),
-            Action::Cut { from, to } => self.network.cut(from, to),
+            Action::Pause { node } => self.pause(node),
+            Action::Resume { node } => self.resume(node),
+            Action::Wipe { node } => self.wipe(node),
+            Action::Cut { from, to } => self.network.cut(self.now(), from, to),
             Action::Mend { from, to } => {
                 self.network.mend(from, to);
                 self.connect(from);
             }
             Action::Partition { groups } => {
-                self.network.partition(groups);
+                self.network.partition(self.now(), groups);
                 self.connect_all();
             }
             Action::Heal => {
@@ -133,13 +207,16 @@ impl World {
                 self.connect_all();
             }
             Action::Network(network) => self.network.config = network,
+            Action::Link { from, to, own } => self.network.set_own(from, to, own),
+            Action::Lose { message } => self.network.lose(message),
+            Action::Delay { message, by } => self.delay(message, by),
             Action::Set { node, changes } => {
                 self.ask(node, Purpose::Settings, Request::Set { changes });
             }
             Action::Fill { node, free } => {
                 self.change_disk(node, |disk| disk.limit(Some(disk.used().saturating_add(free))));
             }
-            Action::Free { node } => self.change_disk(node, |disk| disk.limit(None)),
+            Action::Free { node } => self.change_disk(node, SimDisk::mend),
             Action::Slow { node, wait } => {
                 if let Some(host) = self.hosts.get_mut(usize::from(node)) {
                     host.wait = wait;
@@ -149,6 +226,14 @@ impl World {
                 // It reaches so far, or the action would make no sense.
                 drop(disk.flip(file, offset, bit));
             }),
+            Action::FailSync { node } => self.change_disk(node, SimDisk::fail_next_sync),
+            Action::Misread { node } => self.change_disk(node, |disk| disk.misread_next_table()),
+            Action::Drift { node, ppm } => self.drift(node, ppm),
+            Action::Jump { node, by } => {
+                if let Some(host) = self.hosts.get_mut(usize::from(node)) {
+                    host.clocks.jump(by);
+                }
+            }
             Action::Workload(workload) => self.generate(workload),
             Action::Client { client, node, operation } => {
                 self.operate(client, false, node, operation);

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::config::{NetworkConfig, Workload};
+use super::config::{LinkConfig, NetworkConfig, Workload};
 use crate::id::FileId;
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
@@ -23,6 +23,21 @@ pub enum Action {
     },
     /// A crashed node starts again from its disk.
     Restart {
+        /// Which.
+        node: u16,
+    },
+    /// A node's process is stopped: whatever reaches it waits, and its links stay.
+    Pause {
+        /// Which.
+        node: u16,
+    },
+    /// A paused node goes on, with all that has waited, and with its deadlines late.
+    Resume {
+        /// Which.
+        node: u16,
+    },
+    /// A node loses power and its disk, and stays down. Started again it is a new node of the old name.
+    Wipe {
         /// Which.
         node: u16,
     },
@@ -49,6 +64,27 @@ pub enum Action {
     Heal,
     /// The network changes for messages sent from now on.
     Network(NetworkConfig),
+    /// One direction of a link goes by settings of its own, or again by those of the network.
+    Link {
+        /// From which node.
+        from: u16,
+        /// To which.
+        to: u16,
+        /// Its settings; none for those of the network.
+        own: Option<LinkConfig>,
+    },
+    /// One message under way is lost.
+    Lose {
+        /// Its number ([`super::InFlight::number`]).
+        message: u64,
+    },
+    /// One message under way is held up, and those behind it pass.
+    Delay {
+        /// Its number ([`super::InFlight::number`]).
+        message: u64,
+        /// By how much it arrives later.
+        by: Micros,
+    },
     /// Somebody changes settings on a node.
     Set {
         /// On which.
@@ -63,7 +99,7 @@ pub enum Action {
         /// How many.
         free: u64,
     },
-    /// There is any amount of room on a node's disk again.
+    /// There is any amount of room on a node's disk again, and no sync or read of it fails.
     Free {
         /// Whose.
         node: u16,
@@ -85,6 +121,31 @@ pub enum Action {
         offset: u64,
         /// Which bit of it, from 0 to 7.
         bit: u8,
+    },
+    /// A node's next sync fails, of its log or of a file of a job. What it should have made durable never
+    /// will be.
+    FailSync {
+        /// Whose.
+        node: u16,
+    },
+    /// The next time that a node reads a table it gets the bytes of another place.
+    Misread {
+        /// Whose.
+        node: u16,
+    },
+    /// A node's clocks run too fast or too slow from now on.
+    Drift {
+        /// Whose.
+        node: u16,
+        /// By how much, in parts per million; negative for too slow.
+        ppm: i32,
+    },
+    /// A node's civil time is set ahead or back.
+    Jump {
+        /// Whose.
+        node: u16,
+        /// By how much, in microseconds; negative for back.
+        by: i64,
     },
     /// The generated clients change.
     Workload(Workload),

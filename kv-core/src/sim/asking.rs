@@ -67,13 +67,13 @@ impl World {
         self.carry_on(Due::Client { node: open.node, input: Input::Cancel { id } });
     }
 
-    /// A node has crashed, and nobody knows what became of what was asked of it.
-    pub(super) fn lose_requests(&mut self, node: u16) {
+    /// A node has crashed or halted, and nobody knows what became of what was asked of it.
+    pub(super) fn lose_requests(&mut self, node: u16, words: &str) {
         for open in self.clients.lose_node(node) {
             if let Some(ticket) = open.gives_up {
                 self.queue.withdraw(ticket);
             }
-            self.ended(open.purpose, client::in_doubt("the node crashed before it answered"));
+            self.ended(open.purpose, client::in_doubt(words));
         }
     }
 

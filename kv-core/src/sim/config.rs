@@ -111,12 +111,32 @@ impl Chance {
     }
 }
 
-/// How messages travel on every link.
+/// How messages travel on every link that has no settings of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkConfig {
     /// The shortest time a message takes.
     pub latency_min: Micros,
-    /// The longest.
+    /// The longest, but for stragglers.
+    pub latency_max: Micros,
+    /// How many messages are lost.
+    pub loss: Ratio,
+    /// How many messages take longer than the others, on every link.
+    pub stragglers: Ratio,
+    /// Up to how many times longer these take, from 1 to [`Self::STRAGGLE_MAX`].
+    pub straggle: u32,
+    /// How many messages arrive twice, on every link.
+    pub duplication: Ratio,
+    /// How many messages go their own way on every link: they overtake others of their lane and are
+    /// overtaken, as their latencies have it.
+    pub reordering: Ratio,
+}
+
+/// How messages travel in one direction of one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkConfig {
+    /// The shortest time a message takes.
+    pub latency_min: Micros,
+    /// The longest, but for stragglers.
     pub latency_max: Micros,
     /// How many messages are lost.
     pub loss: Ratio,
@@ -124,12 +144,47 @@ pub struct NetworkConfig {
 
 impl Default for NetworkConfig {
     fn default() -> Self {
-        Self { latency_min: Micros(2_000), latency_max: Micros(10_000), loss: Ratio::ZERO }
+        Self {
+            latency_min: Micros(2_000),
+            latency_max: Micros(10_000),
+            loss: Ratio::ZERO,
+            stragglers: Ratio::ZERO,
+            straggle: 10,
+            duplication: Ratio::ZERO,
+            reordering: Ratio::ZERO,
+        }
     }
 }
 
 impl NetworkConfig {
+    /// How many times longer a message may take at most.
+    pub const STRAGGLE_MAX: u32 = 1_000;
+
+    /// What holds for links without settings of their own.
+    #[must_use]
+    pub fn link(&self) -> LinkConfig {
+        let Self { latency_min, latency_max, loss, .. } = *self;
+        LinkConfig { latency_min, latency_max, loss }
+    }
+
     /// Whether a network can be so; else words that say what to change.
+    pub fn check(&self) -> Result<(), ActionRefused> {
+        self.link().check()?;
+        if !(1..=Self::STRAGGLE_MAX).contains(&self.straggle) {
+            return refuse(format!(
+                "stragglers take up to 1 to {} times longer, not {}",
+                Self::STRAGGLE_MAX,
+                self.straggle
+            ));
+        }
+        check_ratio("stragglers", self.stragglers)?;
+        check_ratio("duplication", self.duplication)?;
+        check_ratio("reordering", self.reordering)
+    }
+}
+
+impl LinkConfig {
+    /// Whether a link can be so; else words that say what to change.
     pub fn check(&self) -> Result<(), ActionRefused> {
         if self.latency_min > self.latency_max {
             return refuse(
@@ -227,6 +282,15 @@ pub(super) fn check_wait(wait: Micros) -> Result<(), ActionRefused> {
     let most = SimConfig::DELAY_MAX;
     if wait > most {
         return refuse(format!("a sync takes at most {} ms", most.as_millis()));
+    }
+    Ok(())
+}
+
+/// Whether a message can be held up for so long; else words that say so.
+pub(super) fn check_delay(by: Micros) -> Result<(), ActionRefused> {
+    let most = SimConfig::DELAY_MAX;
+    if by > most {
+        return refuse(format!("a message is held up for at most {} ms", most.as_millis()));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! What was not synced is lost in a crash, but for sectors chosen at random ([`mod@file`]); a new file may be
 //! missing then, and a removed one be back. Beyond that the disk does what real ones do: it fills up,
-//! turns bits over, fails to sync or to read, and loses power in the middle of things. Contents are
+//! turns bits over, fails to sync or to read, reads at the wrong place, and loses power in the middle of things. Contents are
 //! chunks that clones share, so copying a disk copies no data. Without faults it is also the disk of a
 //! page, which has no other.
 //!
@@ -13,6 +13,7 @@ mod file;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use content::Content;
 use file::{File, SECTOR};
@@ -44,6 +45,8 @@ struct Faults {
     power: Option<u64>,
     /// The next sync fails.
     sync: bool,
+    /// The next read of a table gives the bytes of another place.
+    misread: Cell<bool>,
     /// Sectors that cannot be read.
     unreadable: BTreeSet<(FileId, u64)>,
 }
@@ -86,6 +89,7 @@ impl SimDisk {
         self.used = self.files.values().map(|file| file.now().len()).sum();
         self.faults.power = None;
         self.faults.sync = false;
+        self.faults.misread.set(false);
     }
 
     /// How many operations there were that change a file or sync one.
@@ -156,10 +160,43 @@ impl SimDisk {
         self.faults.unreadable.insert((file, offset / SECTOR));
     }
 
+    /// The next read of a table gives the bytes of another place: of another table, if one reaches so
+    /// far, as then everything around them looks right too. The read after it is whole again.
+    pub fn misread_next_table(&mut self) {
+        self.faults.misread.set(true);
+    }
+
+    /// Ends the limit, and calls off a sync or a read that was to fail next.
+    pub fn mend(&mut self) {
+        self.faults.capacity = None;
+        self.faults.sync = false;
+        self.faults.misread.set(false);
+    }
+
+    /// Whether there are tables.
+    #[must_use]
+    pub fn has_tables(&self) -> bool {
+        self.files.keys().any(|file| file.kind() == Some(FileKind::Table))
+    }
+
     /// A hash of everything ever written, in its order.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written.value()
+    }
+
+    /// As many bytes from the wrong place: from the same one of the next table that reaches so far, else
+    /// from the beginning or the end of the table itself.
+    fn misread(&self, file: FileId, offset: u64, length: u64) -> Option<Vec<u8>> {
+        let tables = || self.files.iter().filter(|(id, _)| id.kind() == Some(FileKind::Table));
+        let behind = tables().filter(|(id, _)| **id > file);
+        let mut others = behind.chain(tables().filter(|(id, _)| **id < file));
+        others.find_map(|(_, other)| other.now().read_at(offset, length)).or_else(|| {
+            let own = self.files.get(&file)?.now();
+            let end = own.len().checked_sub(length)?;
+            let place = if offset == 0 { end } else { 0 };
+            own.read_at(place, length)
+        })
     }
 
     fn sync_file(&mut self, id: FileId, upto: u64) -> Result<(), DiskError> {
@@ -263,6 +300,9 @@ impl Disk for SimDisk {
         let sectors = (file, offset / SECTOR)..(file, (offset + length).div_ceil(SECTOR));
         if !bytes.is_empty() && self.faults.unreadable.range(sectors).next().is_some() {
             return Err(DiskError::Io("the device could not read".into()));
+        }
+        if file.kind() == Some(FileKind::Table) && self.faults.misread.take() {
+            return Ok(self.misread(file, offset, length).unwrap_or(bytes));
         }
         Ok(bytes)
     }

@@ -5,8 +5,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::clock::Clocks;
 use super::config::{Chance, SimConfig};
 use super::disk::SimDisk;
+use super::due::Due;
 use super::queue::Ticket;
 use crate::id::NodeId;
 use crate::io::{Boot, Founding};
@@ -23,6 +25,11 @@ pub(super) struct Host {
     pub(super) disk: SimDisk,
     /// How long its syncs and jobs take.
     pub(super) wait: Micros,
+    pub(super) clocks: Clocks,
+    /// Its process is stopped.
+    pub(super) paused: bool,
+    /// What has reached it meanwhile.
+    pub(super) waiting: Vec<Due>,
     /// The node's deadline, if it has one.
     pub(super) timer: Option<Ticket>,
     entropy: Rng,
@@ -48,6 +55,9 @@ impl Host {
             state: State::Down,
             disk: SimDisk::default(),
             wait: config.sync,
+            clocks: Clocks::default(),
+            paused: false,
+            waiting: Vec::new(),
             timer: None,
             entropy: Chance::Entropy(index).generator(seed),
             crashes: Chance::Crash(index).generator(seed),
@@ -81,10 +91,17 @@ impl Host {
         };
     }
 
+    /// Loses its disk and gets a new one. It is down.
+    pub(super) fn wipe(&mut self) {
+        self.state = State::Down;
+        self.disk = SimDisk::default();
+    }
+
     /// Loses power, when of each of these jobs any part has been done.
     pub(super) fn crash<'a>(&mut self, jobs: impl Iterator<Item = &'a Job>) {
         self.state = State::Down;
         self.timer = None;
+        self.paused = false;
         for job in jobs {
             let mut whole = self.disk.clone();
             drop(job.run(&mut whole));

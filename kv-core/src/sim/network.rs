@@ -1,20 +1,27 @@
 //! The simulated network: latency, loss, cuts and partitions, and who is linked to whom.
 //!
-//! Each direction between two nodes is a line of its own. A message takes a random time, but those of
-//! one lane arrive in the order in which they were sent, as on a WebSocket. A cut is silence: what is
-//! under way and what is sent is lost, and nobody is told. A crash is told: the others see the link go
-//! down. A connection exists between two running nodes; what was sent over one that is gone never
-//! arrives, so a restarted node hears nothing that was meant for its former life.
+//! Each direction between two nodes is a line of its own ([`mod@line`]). A message takes a random time,
+//! but those of one lane arrive in the order in which they were sent, as on a WebSocket. A cut is
+//! silence: what is under way and what is sent is lost, and nobody is told. A crash is told: the others
+//! see the link go down. A connection exists between two running nodes; what was sent over one that is
+//! gone never arrives, so a restarted node hears nothing that was meant for its former life.
 //!
-//! Left out: bandwidth, duplication and reordering.
+//! Real links are TCP and neither repeat nor overtake. That these can be made to, and that one message
+//! can be picked out and lost or held up, is there to see what the protocol takes.
+//!
+//! Left out: bandwidth.
+
+mod line;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::config::{Chance, NetworkConfig};
+use line::Line;
+
+use super::config::{ActionRefused, Chance, LinkConfig, NetworkConfig, refuse};
 use crate::message::{Envelope, Hello, Lane};
-use crate::rng::Rng;
 use crate::time::{Micros, Mono};
 
 /// A message on its way.
@@ -69,18 +76,6 @@ pub(super) struct Network {
     numbers: u64,
 }
 
-/// One direction between two nodes.
-#[derive(Clone, Debug)]
-struct Line {
-    rng: Rng,
-    /// When the last message of each lane arrives.
-    arrivals: [Mono; 2],
-    /// The connection the receiver was last told of, perhaps by a notice under way.
-    told: Option<u64>,
-    /// The receiver's end of the connection, as far as it knows.
-    known: Option<Link>,
-}
-
 #[derive(Clone, Debug)]
 struct Flight {
     seen: InFlight,
@@ -102,28 +97,33 @@ impl Network {
         }
     }
 
-    /// Puts a message on its way; returns its number and when to call [`Self::arrive`].
+    /// Puts a message on its way, and perhaps a copy of it; returns their numbers and when to call
+    /// [`Self::arrive`].
     pub(super) fn send(
         &mut self,
         now: Mono,
         (from, to): (u16, u16),
         lane: Lane,
         envelope: Envelope,
-    ) -> (u64, Mono) {
+    ) -> impl Iterator<Item = (u64, Mono)> + use<> {
         let cut = self.is_cut(from, to);
         // The sender's end of the connection belongs to the line that leads to the sender.
         let connection = self.line(to, from).known.as_ref().map(|link| link.connection);
         let config = self.config;
-        let line = self.line(from, to);
-        let arrives = line.arrival(now, config, &[lane]);
-        // Loss is drawn even where nothing can arrive, so that a cut disturbs no later message.
-        let lost = line.rng.chance(config.loss) || cut || connection.is_none();
-        self.numbers += 1;
-        let number = self.numbers;
+        // Drawn even where nothing can arrive, so that a cut disturbs no later message.
+        let fate = self.line(from, to).send(now, &config, lane);
+        let lost = fate.lost || cut || connection.is_none();
         let kind = envelope.message.name();
-        let seen = InFlight { number, from, to, kind, lane, sent: now, arrives, lost };
-        self.flights.insert(number, Flight { seen, connection, envelope });
-        (number, arrives)
+        let mut fly = |arrives: Mono| {
+            self.numbers += 1;
+            let number = self.numbers;
+            let seen = InFlight { number, from, to, kind, lane, sent: now, arrives, lost };
+            self.flights.insert(number, Flight { seen, connection, envelope: envelope.clone() });
+            (number, arrives)
+        };
+        let first = fly(fate.arrives);
+        let again = fate.again.map(fly);
+        core::iter::once(first).chain(again)
     }
 
     /// Takes the message off the network, and returns it with sender and receiver if it is received.
@@ -132,6 +132,42 @@ impl Network {
         let known = &self.line(seen.from, seen.to).known;
         let current = known.as_ref().map(|link| link.connection) == connection;
         (current && !seen.lost).then_some((seen.to, envelope))
+    }
+
+    /// The message of this number, if it can still be picked out; else words that say why not.
+    pub(super) fn find(&self, now: Mono, number: u64) -> Result<&InFlight, ActionRefused> {
+        match self.flights.get(&number).map(|flight| &flight.seen) {
+            None => refuse(format!("no message of number {number} is under way")),
+            Some(seen) if seen.lost => refuse(format!("message {number} is lost already")),
+            Some(seen) if seen.arrives <= now => {
+                refuse(format!("message {number} has arrived and waits for its node to go on"))
+            }
+            Some(seen) => Ok(seen),
+        }
+    }
+
+    /// The message of this number will not arrive.
+    pub(super) fn lose(&mut self, number: u64) {
+        if let Some(flight) = self.flights.get_mut(&number) {
+            flight.seen.lost = true;
+        }
+    }
+
+    /// The message of this number is held up; later ones overtake it. Returns when it arrives now.
+    pub(super) fn delay(&mut self, number: u64, by: Micros) -> Option<Mono> {
+        let flight = self.flights.get_mut(&number)?;
+        flight.seen.arrives = flight.seen.arrives + by;
+        Some(flight.seen.arrives)
+    }
+
+    /// The settings that one direction of a link has for itself.
+    pub(super) fn own(&self, from: u16, to: u16) -> Option<LinkConfig> {
+        self.lines.get(&(from, to))?.own
+    }
+
+    /// One direction of a link goes by settings of its own from now on, or by those of all links again.
+    pub(super) fn set_own(&mut self, from: u16, to: u16, own: Option<LinkConfig>) {
+        self.line(from, to).own = own;
     }
 
     /// All messages under way, in the order in which they were sent.
@@ -149,18 +185,18 @@ impl Network {
         group(from) != group(to)
     }
 
-    pub(super) fn cut(&mut self, from: u16, to: u16) {
+    pub(super) fn cut(&mut self, now: Mono, from: u16, to: u16) {
         self.cuts.insert((from, to));
-        self.lose_what_is_cut();
+        self.lose_what_is_cut(now);
     }
 
     pub(super) fn mend(&mut self, from: u16, to: u16) {
         self.cuts.remove(&(from, to));
     }
 
-    pub(super) fn partition(&mut self, groups: Vec<u8>) {
+    pub(super) fn partition(&mut self, now: Mono, groups: Vec<u8>) {
         self.groups = groups;
-        self.lose_what_is_cut();
+        self.lose_what_is_cut(now);
     }
 
     pub(super) fn heal(&mut self) {
@@ -168,10 +204,11 @@ impl Network {
         self.groups.clear();
     }
 
-    fn lose_what_is_cut(&mut self) {
+    fn lose_what_is_cut(&mut self, now: Mono) {
         let mut flights = core::mem::take(&mut self.flights);
         for Flight { seen, .. } in flights.values_mut() {
-            seen.lost |= self.is_cut(seen.from, seen.to);
+            // What has arrived waits at a node that is paused.
+            seen.lost |= seen.arrives > now && self.is_cut(seen.from, seen.to);
         }
         self.flights = flights;
     }
@@ -188,19 +225,20 @@ impl Network {
     }
 
     /// Connects two nodes if they can be and are not, and has each side that can be reached told what
-    /// it does not know yet. `hello` says what a running node says first, and nothing for others.
-    /// Returns the notices and when to call [`Self::take_notice`] with each.
+    /// it does not know yet. `hello` says what a running node says first, and nothing for others;
+    /// `awake` whether both can say it now. Returns the notices and when to call [`Self::take_notice`] with each.
     pub(super) fn connect(
         &mut self,
         now: Mono,
         (a, b): (u16, u16),
         hello: impl Fn(u16) -> Option<Arc<Hello>>,
+        awake: bool,
     ) -> Vec<(Mono, Notice)> {
         let pair = (a.min(b), a.max(b));
         let hellos = [hello(a), hello(b)];
         let both = hellos.iter().all(Option::is_some);
         let open = !self.is_cut(a, b) && !self.is_cut(b, a);
-        if both && open && !self.connections.contains_key(&pair) {
+        if both && awake && open && !self.connections.contains_key(&pair) {
             self.numbers += 1;
             self.connections.insert(pair, self.numbers);
         }
@@ -215,8 +253,7 @@ impl Network {
                 continue;
             }
             line.told = connection;
-            // Behind everything sent before, and before everything sent after.
-            let at = line.arrival(now, config, &[Lane::Urgent, Lane::Bulk]);
+            let at = line.notify(now, &config);
             let link = connection.zip(said.clone());
             let link = link.map(|(connection, hello)| Link { connection, hello });
             notices.push((at, Notice { from, to, link }));
@@ -238,28 +275,8 @@ impl Network {
 
     fn line(&mut self, from: u16, to: u16) -> &mut Line {
         let seed = self.seed;
-        self.lines.entry((from, to)).or_insert_with(|| Line {
-            rng: Chance::Link(from, to).generator(seed),
-            arrivals: [Mono::default(); 2],
-            told: None,
-            known: None,
-        })
-    }
-}
-
-impl Line {
-    /// When something sent now on these lanes arrives: after what was sent on them before.
-    fn arrival(&mut self, now: Mono, config: NetworkConfig, lanes: &[Lane]) -> Mono {
-        let latency = self.rng.between(config.latency_min.0, config.latency_max.0);
-        // Nothing takes no time at all, so that every moment comes to an end.
-        let mut at = now + Micros(latency.max(1));
-        for lane in lanes {
-            at = at.max(self.arrivals[*lane as usize]);
-        }
-        for lane in lanes {
-            self.arrivals[*lane as usize] = at;
-        }
-        at
+        let line = || Line::new(Chance::Link(from, to).generator(seed));
+        self.lines.entry((from, to)).or_insert_with(line)
     }
 }
 
@@ -267,10 +284,11 @@ impl Line {
 mod tests {
     use alloc::string::String;
 
+    use super::line::Fate;
     use super::*;
     use crate::id::{BootCount, Incarnation, MessageId, NodeId};
     use crate::message::Message;
-    use crate::rng::Ratio;
+    use crate::rng::{Ratio, Rng};
 
     fn hello(node: u16) -> Arc<Hello> {
         Arc::new(Hello {
@@ -294,9 +312,13 @@ mod tests {
         }
     }
 
+    fn send(network: &mut Network, now: Mono, way: (u16, u16), id: u64) -> (u64, Mono) {
+        network.send(now, way, Lane::Bulk, envelope(id)).next().unwrap()
+    }
+
     fn connected(loss: Ratio) -> Network {
         let mut network = Network::new(7, NetworkConfig { loss, ..NetworkConfig::default() });
-        let notices = network.connect(Mono(0), (0, 1), |node| Some(hello(node)));
+        let notices = network.connect(Mono(0), (0, 1), |node| Some(hello(node)), true);
         assert_eq!(notices.len(), 2);
         for (_, notice) in notices {
             let (before, now) = network.take_notice(&notice);
@@ -310,7 +332,7 @@ mod tests {
         let mut network = connected(Ratio::ZERO);
         let mut last = Mono(0);
         for sent in 0..500 {
-            let (number, at) = network.send(Mono(sent * 100), (0, 1), Lane::Bulk, envelope(sent));
+            let (number, at) = send(&mut network, Mono(sent * 100), (0, 1), sent);
             assert!(at >= last);
             last = at;
             if sent % 2 == 0 {
@@ -321,39 +343,137 @@ mod tests {
     }
 
     #[test]
-    fn loss_changes_no_arrival() {
-        let arrivals = |loss| {
-            let mut network = connected(loss);
-            (0..200)
-                .map(|sent| network.send(Mono(sent), (0, 1), Lane::Urgent, envelope(sent)).1)
-                .collect::<Vec<Mono>>()
+    fn no_setting_changes_what_another_one_does() {
+        let calm = NetworkConfig::default();
+        let half = Ratio::per_mille(500);
+        let loss = NetworkConfig { loss: half, ..calm };
+        let duplication = NetworkConfig { duplication: half, ..calm };
+        let reordering = NetworkConfig { reordering: half, ..calm };
+        let stragglers = NetworkConfig { stragglers: half, ..calm };
+        let fates = |config: NetworkConfig| {
+            let mut line = Line::new(Rng::new(3));
+            // So far apart that none waits for another.
+            (0..300).map(|sent| line.send(Mono(sent * 1_000_000), &config, Lane::Bulk)).collect()
         };
-        assert_eq!(arrivals(Ratio::ZERO), arrivals(Ratio::per_mille(500)));
+        let calm: Vec<Fate> = fates(calm);
+        assert!(calm.iter().all(|fate| !fate.lost && fate.again.is_none()));
+        for (config, slows) in
+            [(loss, false), (duplication, false), (reordering, false), (stragglers, true)]
+        {
+            let fates: Vec<Fate> = fates(config);
+            let both = || fates.iter().zip(&calm);
+            assert!(both().all(|(fate, calm)| fate.arrives >= calm.arrives));
+            assert_eq!(both().any(|(fate, calm)| fate.arrives != calm.arrives), slows);
+            let count = |holds: fn(&Fate) -> bool| fates.iter().filter(|fate| holds(fate)).count();
+            assert_eq!(count(|fate| fate.lost) > 100, config == loss);
+            assert_eq!(count(|fate| fate.again.is_some()) > 100, config == duplication);
+        }
+        let losses = |config| -> Vec<bool> {
+            let fates: Vec<Fate> = fates(config);
+            fates.iter().map(|fate| fate.lost).collect()
+        };
+        let all = NetworkConfig { loss: half, ..duplication };
+        let all = NetworkConfig { reordering: half, stragglers: half, ..all };
+        assert_eq!(losses(all), losses(loss));
+    }
+
+    #[test]
+    fn stragglers_take_longer_but_not_longer_than_they_may() {
+        let config = NetworkConfig {
+            stragglers: Ratio::per_mille(100),
+            straggle: 20,
+            ..NetworkConfig::default()
+        };
+        let mut line = Line::new(Rng::new(4));
+        let mut took = |sent: u64| line.send(Mono(sent), &config, Lane::Bulk).arrives.0 - sent;
+        let took: Vec<u64> = (0..10_000).map(|number| took(number * 1_000_000)).collect();
+        let late = took.iter().filter(|took| **took > config.latency_max.0).count();
+        assert!((800..1_000).contains(&late), "{late}");
+        assert!(took.iter().all(|took| *took <= 20 * config.latency_max.0));
+        assert!(took.iter().any(|took| *took > 10 * config.latency_max.0));
+    }
+
+    #[test]
+    fn messages_that_go_their_own_way_overtake_and_copies_arrive_twice() {
+        let config = NetworkConfig {
+            reordering: Ratio::per_mille(200),
+            duplication: Ratio::per_mille(200),
+            ..NetworkConfig::default()
+        };
+        let mut network = Network { config, ..connected(Ratio::ZERO) };
+        let mut due = Vec::new();
+        for id in 0..500 {
+            let sent = network.send(Mono(id * 500), (0, 1), Lane::Bulk, envelope(id));
+            due.extend(sent.map(|(number, at)| (at, number)));
+        }
+        due.sort_unstable();
+        let mut heard: Vec<u64> = Vec::new();
+        for (_, number) in due {
+            heard.push(network.arrive(number).unwrap().1.id.0);
+        }
+        assert!((580..620).contains(&heard.len()), "{}", heard.len());
+        let overtaken = heard.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        assert!(overtaken > 50, "{overtaken}");
+        heard.sort_unstable();
+        heard.dedup();
+        assert_eq!(heard.len(), 500, "none is lost");
+    }
+
+    #[test]
+    fn one_direction_of_a_link_has_settings_of_its_own() {
+        let mut network = connected(Ratio::ZERO);
+        let slow = LinkConfig {
+            latency_min: Micros(300_000),
+            latency_max: Micros(300_000),
+            loss: Ratio::ZERO,
+        };
+        network.set_own(0, 1, Some(slow));
+        assert_eq!(send(&mut network, Mono(0), (0, 1), 1).1, Mono(300_000));
+        assert!(send(&mut network, Mono(0), (1, 0), 1).1 <= Mono(10_000));
+        network.set_own(0, 1, None);
+        assert!(send(&mut network, Mono(400_000), (0, 1), 1).1 <= Mono(410_000));
+    }
+
+    #[test]
+    fn one_message_is_lost_or_held_up_alone() {
+        let mut network = connected(Ratio::ZERO);
+        let [(lost, _), (late, at), (whole, _)] =
+            [1, 2, 3].map(|id| send(&mut network, Mono(0), (0, 1), id));
+        network.lose(lost);
+        assert_eq!(network.delay(late, Micros(50)), Some(at + Micros(50)));
+        let words = |network: &Network, now, number| network.find(now, number).unwrap_err().0;
+        assert!(words(&network, Mono(0), lost).contains("lost already"));
+        assert!(words(&network, Mono(0), 99).contains("no message of number 99"));
+        assert!(network.find(Mono(0), late).is_ok());
+        assert!(words(&network, at + Micros(50), late).contains("waits for its node"));
+        assert!(network.arrive(lost).is_none());
+        assert!(network.arrive(whole).is_some());
+        assert!(network.arrive(late).is_some());
     }
 
     #[test]
     fn a_cut_loses_what_is_under_way_in_its_direction_only() {
         let mut network = connected(Ratio::ZERO);
-        let (there, _) = network.send(Mono(0), (0, 1), Lane::Bulk, envelope(1));
-        let (back, _) = network.send(Mono(0), (1, 0), Lane::Bulk, envelope(2));
-        network.cut(0, 1);
+        let (there, _) = send(&mut network, Mono(0), (0, 1), 1);
+        let (back, _) = send(&mut network, Mono(0), (1, 0), 2);
+        network.cut(Mono(0), 0, 1);
         network.mend(0, 1);
         assert!(network.arrive(there).is_none());
         assert!(network.arrive(back).is_some());
-        network.partition(alloc::vec![0, 1, 0]);
+        network.partition(Mono(0), alloc::vec![0, 1, 0]);
         assert!(network.is_cut(1, 2) && network.is_cut(0, 1) && !network.is_cut(0, 2));
     }
 
     #[test]
     fn a_restarted_node_hears_nothing_of_its_former_life() {
         let mut network = connected(Ratio::ZERO);
-        let (to_dead, _) = network.send(Mono(0), (0, 1), Lane::Bulk, envelope(1));
-        let (of_dead, _) = network.send(Mono(0), (1, 0), Lane::Bulk, envelope(2));
+        let (to_dead, _) = send(&mut network, Mono(0), (0, 1), 1);
+        let (of_dead, _) = send(&mut network, Mono(0), (1, 0), 2);
         network.forget(1);
         let only_0 = |node| (node == 0).then(|| hello(node));
-        let down = network.connect(Mono(5), (1, 0), only_0);
+        let down = network.connect(Mono(5), (1, 0), only_0, true);
         assert_eq!(down.len(), 1);
-        let up = network.connect(Mono(6), (1, 0), |node| Some(hello(node)));
+        let up = network.connect(Mono(6), (1, 0), |node| Some(hello(node)), true);
         assert_eq!(up.len(), 2);
         assert!(up.iter().all(|(at, _)| *at > Mono(6)));
         // What the dead one sent was on its way; what was meant for it is not for the new one.
@@ -371,12 +491,12 @@ mod tests {
     #[test]
     fn nobody_is_told_through_a_cut_until_it_is_mended() {
         let mut network = connected(Ratio::ZERO);
-        network.cut(1, 0);
+        network.cut(Mono(0), 1, 0);
         network.forget(1);
         let only_0 = |node| (node == 0).then(|| hello(node));
-        assert!(network.connect(Mono(5), (0, 1), only_0).is_empty());
+        assert!(network.connect(Mono(5), (0, 1), only_0, true).is_empty());
         network.mend(1, 0);
-        assert_eq!(network.connect(Mono(6), (0, 1), only_0).len(), 1);
-        assert!(network.connect(Mono(7), (0, 1), only_0).is_empty());
+        assert_eq!(network.connect(Mono(6), (0, 1), only_0, true).len(), 1);
+        assert!(network.connect(Mono(7), (0, 1), only_0, true).is_empty());
     }
 }

@@ -30,7 +30,7 @@ use crate::message::Hello;
 use crate::node::Node;
 use crate::request::Request;
 use crate::storage::Job;
-use crate::time::{Micros, Mono, Now, Wall};
+use crate::time::{Micros, Mono, Wall};
 use crate::version::Object;
 
 /// An event of a node, in the order of the whole run.
@@ -40,6 +40,8 @@ pub struct TraceEntry {
     pub index: u64,
     /// The node.
     pub node: u16,
+    /// The true time; the event itself has that of the node's own clocks.
+    pub at: Mono,
     /// What happened.
     pub event: Event,
 }
@@ -327,6 +329,7 @@ impl World {
     }
 
     pub(super) fn carry_on(&mut self, due: Due) {
+        let Some(due) = self.hold(due) else { return };
         match due {
             Due::Arrival { number, .. } => {
                 if let Some((to, envelope)) = self.network.arrive(number) {
@@ -367,10 +370,11 @@ impl World {
 
     /// Gives a node an input, if it runs, and does what it then wants done.
     fn deliver(&mut self, index: u16, input: Input) {
-        let now = self.clock();
+        let truth = self.now;
         let Some(host) = self.hosts.get_mut(usize::from(index)) else { return };
+        let now = host.clocks.at(truth);
         let State::Running(node) = &mut host.state else { return };
-        codec::encode_onto(&(now.mono, index, &input), &mut self.unhashed);
+        codec::encode_onto(&(truth, index, &input), &mut self.unhashed);
         node.handle(now, input, &mut host.disk);
         self.drain(index);
     }
@@ -382,6 +386,10 @@ impl World {
         }
         if let Some(host) = self.hosts.get(usize::from(index)) {
             self.unhashed.extend_from_slice(&host.disk.written().to_le_bytes());
+            if host.node().is_some_and(|node| node.halted().is_some()) {
+                // Its process ends, so its clients are told as much.
+                self.lose_requests(index, "the node halted before it answered");
+            }
         }
         self.hash.update(&self.unhashed);
         self.unhashed.clear();
@@ -404,8 +412,9 @@ impl World {
                 {
                     watch.sent(self.now, (index, to), &envelope.message, &host.disk);
                 }
-                let (number, at) = self.network.send(self.now, (index, to), lane, envelope);
-                self.queue.enter(at, Due::Arrival { to, number });
+                for (number, at) in self.network.send(self.now, (index, to), lane, envelope) {
+                    self.queue.enter(at, Due::Arrival { to, number });
+                }
             }
             Output::Reply { id, result, .. } => self.answered(id, result),
             Output::Sync { upto } => {
@@ -424,14 +433,16 @@ impl World {
             self.first_settings = FirstSettings::Asked;
             self.queue.enter(self.now + Micros(1), Due::FirstSettings);
         }
-        self.trace.push(TraceEntry { index: self.trace.end(), node, event });
+        let at = self.now;
+        self.trace.push(TraceEntry { index: self.trace.end(), node, at, event });
     }
 
     /// Has the queue wake a node at its deadline.
-    fn wind(&mut self, index: u16) {
+    pub(super) fn wind(&mut self, index: u16) {
         let soonest = self.now + Micros(1);
         let Some(host) = self.hosts.get_mut(usize::from(index)) else { return };
-        let deadline = host.node().and_then(Node::next_deadline).map(|at| at.max(soonest));
+        let deadline = host.node().and_then(Node::next_deadline);
+        let deadline = deadline.map(|at| host.clocks.truth(at).max(soonest));
         if host.timer.map(|ticket| ticket.at()) == deadline {
             return;
         }
@@ -441,8 +452,9 @@ impl World {
         host.timer = deadline.map(|at| self.queue.enter(at, Due::Timer { node: index }));
     }
 
-    fn clock(&self) -> Now {
-        Now { mono: self.now, wall: Wall(Self::EPOCH.0.saturating_add(self.now.0)) }
+    /// Notes something in the hash that is no input of a node.
+    pub(super) fn mark(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
     }
 
     fn after_disk(&self, node: u16) -> Mono {
@@ -451,10 +463,10 @@ impl World {
     }
 
     pub(super) fn start(&mut self, node: u16) {
-        let (now, ids) = (self.clock(), self.hosts.iter().map(|host| host.id).collect());
-        codec::encode_onto(&(now.mono, node, "start"), &mut self.unhashed);
+        let (now, ids) = (self.now, self.hosts.iter().map(|host| host.id).collect());
+        codec::encode_onto(&(now, node, "start"), &mut self.unhashed);
         if let Some(host) = self.hosts.get_mut(usize::from(node)) {
-            host.start(&self.config, ids, now);
+            host.start(&self.config, ids, host.clocks.at(now));
         }
         self.drain(node);
         self.connect(node);
@@ -466,13 +478,14 @@ impl World {
             Due::Job { node: on, job, .. } if *on == node => Some(job.clone()),
             _ => None,
         };
-        let jobs: Vec<Job> = self.queue.entries().filter_map(job).collect();
+        let mut jobs: Vec<Job> = self.queue.entries().filter_map(job).collect();
         if let Some(host) = self.hosts.get_mut(usize::from(node)) {
+            jobs.extend(core::mem::take(&mut host.waiting).iter().filter_map(job));
             host.crash(jobs.iter());
         }
         self.queue.withdraw_all(|due| due.dies_with(node));
         self.network.forget(node);
-        self.lose_requests(node);
+        self.lose_requests(node, "the node crashed before it answered");
         self.connect(node);
     }
 
@@ -486,7 +499,8 @@ impl World {
                     .and_then(Host::node)
                     .map(|node| Arc::new(node.hello()))
             };
-            for (at, notice) in self.network.connect(self.now, (node, other), hello) {
+            let awake = !self.is_paused(node) && !self.is_paused(other);
+            for (at, notice) in self.network.connect(self.now, (node, other), hello, awake) {
                 self.queue.enter(at, Due::Notice(notice));
             }
         }

@@ -6,7 +6,7 @@
  */
 import type { Act, KeyObject, RunConfig, SettingRow, SettingValue } from 'kv-wasm';
 import { startWorker } from '../sim/client';
-import type { Frame } from '../sim/frame';
+import { NodeFlag, type Frame } from '../sim/frame';
 import type { Glance } from '../sim/protocol';
 import type { Family } from '../stage/families';
 import type { Hover, StageChoice } from '../stage/stage';
@@ -22,6 +22,9 @@ const REFRESH_MS = 100;
 /** How far a new run is played before it is shown: by then the nodes have found each other and hold keys. */
 const PRELUDE_US = 9_000_000;
 
+/** How many times longer messages take on a link that is made slow. */
+const SLOWER = 5;
+
 export type Tab = 'clients' | 'settings' | 'inspector' | 'log';
 
 /** How a run begins if nobody says otherwise: slow enough to watch, busy enough to mean something. */
@@ -30,10 +33,13 @@ export function freshConfig(nodes = 5, seed = randomSeed()): RunConfig {
     seed,
     nodes,
     partitions: 64,
-    network: { latency_min_us: 120_000, latency_max_us: 320_000, loss_per_mille: 0 },
+    network: {
+      latency_min_us: 120_000, latency_max_us: 320_000, loss_per_mille: 0,
+      stragglers_per_mille: 0, straggle: 10, duplication_per_mille: 0, reordering_per_mille: 0,
+    },
     sync_us: 8_000,
     settings: [],
-    workload: { per_second: 3, keys: 12, writes_per_mille: 550 },
+    workload: { clients: 40, per_second: 3, keys: 12, writes_per_mille: 550 },
   };
 }
 
@@ -149,6 +155,27 @@ export class Board {
     for (const [a, b, wanted] of [[from, to, there], [to, from, back]] as const) {
       if (frame.isCut(a, b) !== wanted) acts.push({ kind: wanted ? 'cut' : 'mend', from: a, to: b });
     }
+    await this.act(...acts);
+  }
+
+  /** Stops a node's process, or lets it go on. */
+  async flipPause(node: number): Promise<void> {
+    const flags = this.session.frame?.nodes.flags[node] ?? 0;
+    await this.act({ kind: (flags & NodeFlag.paused) !== 0 ? 'resume' : 'pause', node });
+  }
+
+  /** Makes both directions of a link slow, or like all others again. */
+  async flipSlow(from: number, to: number): Promise<void> {
+    const { frame } = this.session;
+    const network = this.glance?.network;
+    if (frame === null || !network) return;
+    const ways = [[from, to], [to, from]] as const;
+    const slow = ways.filter(([a, b]) => frame.hasOwn(a, b));
+    const { latency_min_us, latency_max_us, loss_per_mille } = network;
+    const own = { latency_min_us: latency_min_us * SLOWER, latency_max_us: latency_max_us * SLOWER, loss_per_mille };
+    const acts: Act[] = slow.length > 0
+      ? slow.map(([a, b]) => ({ kind: 'unlink', from: a, to: b }))
+      : ways.map(([a, b]) => ({ kind: 'link', from: a, to: b, own }));
     await this.act(...acts);
   }
 

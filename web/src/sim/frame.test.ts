@@ -22,7 +22,7 @@ describe('the pinned frame', () => {
     expect([...nodes.epoch, ...nodes.requests, ...nodes.held]).toEqual([3, 0, 3, 1, 0, 1, 2, 0, 2]);
     expect([...nodes.unsynced]).toEqual([4096, 0, 4096]);
     expect([...nodes.suspectedBy]).toEqual([0, 2, 0]);
-    expect([...nodes.flags]).toEqual([NodeFlag.up | NodeFlag.founder, 0, NodeFlag.up | NodeFlag.behind]);
+    expect([...nodes.flags]).toEqual([NodeFlag.up | NodeFlag.founder, 0, NodeFlag.up | NodeFlag.behind | NodeFlag.paused]);
   });
 
   it('has the messages', () => {
@@ -42,10 +42,11 @@ describe('the pinned frame', () => {
     expect([...operations.outcome]).toEqual([Outcome.done, Outcome.open]);
   });
 
-  it('has owners and cuts', () => {
+  it('has owners, cuts and links of their own', () => {
     expect([...frame.owners]).toEqual([0, 1, 2, 0, 1, 2, 0, NO_OWNER]);
-    const cuts = [0, 1, 2].flatMap((from) => [0, 1, 2].filter((to) => frame.isCut(from, to)).map((to) => [from, to]));
-    expect(cuts).toEqual([[0, 1], [2, 0]]);
+    const ways = [0, 1, 2].flatMap((from) => [0, 1, 2].map((to) => [from, to] as const));
+    expect(ways.filter(([from, to]) => frame.isCut(from, to))).toEqual([[0, 1], [2, 0]]);
+    expect(ways.filter(([from, to]) => frame.hasOwn(from, to))).toEqual([[1, 2]]);
   });
 });
 

@@ -5,10 +5,10 @@
  * views of the buffer, which belongs to the page once the worker has handed it over.
  */
 
-export const FRAME_VERSION = 1;
+export const FRAME_VERSION = 2;
 export const HEADER_BYTES = 64;
 
-export const NodeFlag = { up: 1, halted: 2, founder: 4, behind: 8, full: 16 } as const;
+export const NodeFlag = { up: 1, halted: 2, founder: 4, behind: 8, full: 16, paused: 32 } as const;
 export const MessageFlag = { lost: 1, urgent: 2 } as const;
 /** What a client asked for, by number. */
 export const OPERATIONS = ['get', 'put', 'delete'] as const;
@@ -37,6 +37,8 @@ export interface Frame {
   readonly kinds: readonly string[];
   /** Whether messages from one node to another no longer arrive. */
   isCut(from: number, to: number): boolean;
+  /** Whether messages from one node to another travel by settings of their own. */
+  hasOwn(from: number, to: number): boolean;
 }
 
 export interface NodeColumns {
@@ -97,7 +99,8 @@ export function decodeFrame(buffer: ArrayBuffer, kinds: readonly string[]): Fram
   };
   const u8 = {
     nodeFlags: columns.u8(n), kind: columns.u8(m), messageFlags: columns.u8(m),
-    operation: columns.u8(o), outcome: columns.u8(o), cuts: columns.u8(Math.ceil((n * n) / 8)),
+    operation: columns.u8(o), outcome: columns.u8(o),
+    cuts: columns.u8(Math.ceil((n * n) / 8)), own: columns.u8(Math.ceil((n * n) / 8)),
   };
   columns.end();
   return {
@@ -118,11 +121,13 @@ export function decodeFrame(buffer: ArrayBuffer, kinds: readonly string[]): Fram
     },
     owners: u16.owners,
     kinds,
-    isCut: (from, to) => {
-      const bit = from * n + to;
-      return (((u8.cuts[bit >> 3] ?? 0) >> (bit & 7)) & 1) === 1;
-    },
+    isCut: (from, to) => hasBit(u8.cuts, from * n + to),
+    hasOwn: (from, to) => hasBit(u8.own, from * n + to),
   };
+}
+
+function hasBit(bits: Uint8Array, bit: number): boolean {
+  return (((bits[bit >> 3] ?? 0) >> (bit & 7)) & 1) === 1;
 }
 
 /** Takes columns off the buffer, one after the other. */

@@ -26,5 +26,6 @@ export function emptyFrame(nodes: number, messages = 0): Frame {
     owners: new Uint16Array(),
     kinds: [],
     isCut: () => false,
+    hasOwn: () => false,
   };
 }

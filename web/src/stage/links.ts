@@ -2,7 +2,7 @@
  * The links and the band of partitions, beneath the messages.
  *
  * Each link is a button: pressed, it is cut both ways or mended; with Shift, only the direction that
- * starts at the nearer end. A cut is a gap between two bars; a one-way cut a bar on the side that is not
+ * starts at the nearer end. A link with settings of its own, a slow one, is dashed. A cut is a gap between two bars; a one-way cut a bar on the side that is not
  * heard and an arrow where messages still pass.
  */
 import { NO_OWNER, type Frame } from '../sim/frame';
@@ -60,20 +60,23 @@ export class Links {
   /** Shows cuts, owners and the chosen key's place. */
   update(frame: Frame, highlighted: number | null, key: { partition: number } | null): void {
     if (this.plan === null) return;
-    for (const link of this.links) this.showLink(link, frame.isCut(link.a, link.b), frame.isCut(link.b, link.a));
+    for (const link of this.links) {
+      const { a, b } = link;
+      this.showLink(link, frame.isCut(a, b), frame.isCut(b, a), frame.hasOwn(a, b) || frame.hasOwn(b, a));
+    }
     this.showBand(frame, highlighted);
     this.showKey(frame, key);
   }
 
-  private showLink({ a, b, group, wire, bars }: Link, aToB: boolean, bToA: boolean): void {
+  private showLink({ a, b, group, wire, bars }: Link, aToB: boolean, bToA: boolean, slow: boolean): void {
     const [p, q] = this.ends(a, b);
     const middle = { x: (p.x + q.x) / 2, y: (p.y + q.y) / 2 };
     const [left, right] = [toward(middle, p, GAP), toward(middle, q, GAP)];
     const cut = aToB || bToA;
     set(group, {
-      class: cut ? (aToB && bToA ? 'link cut' : 'link cut one-way') : 'link',
+      class: (cut ? (aToB && bToA ? 'link cut' : 'link cut one-way') : 'link') + (slow ? ' slow' : ''),
       'data-cut': aToB && bToA ? 'both' : aToB ? `${a}>${b}` : bToA ? `${b}>${a}` : 'none',
-      'aria-label': `Link ${nodeName(a)} to ${nodeName(b)}, ${linkWords(a, b, aToB, bToA)}. ${cut ? 'Mend it' : 'Cut it'}`,
+      'aria-label': `Link ${nodeName(a)} to ${nodeName(b)}, ${linkWords(a, b, aToB, bToA)}${slow ? ', slow' : ''}. ${cut ? 'Mend it' : 'Cut it'}`,
     });
     set(wire, { d: cut ? `M${xy(p)}L${xy(left)}M${xy(right)}L${xy(q)}` : `M${xy(p)}L${xy(q)}` });
     // A message from a comes from the left: where it is not heard, the bar stands there.

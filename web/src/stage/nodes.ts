@@ -3,7 +3,8 @@
  * button that opens the inspector.
  *
  * State shows by shape and word, never by hue: up is solid, down is hollow and says so, suspected is
- * dashed, the founder has a double ring. Elements are made once per run and only what differs is set.
+ * dashed, paused is dotted, the founder has a double ring. Elements are made once per run and only what
+ * differs is set.
  */
 import { NodeFlag, type Frame } from '../sim/frame';
 import { count, nodeName } from '../state/format';
@@ -26,13 +27,14 @@ export interface Chosen {
   readonly owners: readonly number[];
 }
 
-export type NodeState = 'up' | 'down' | 'suspected' | 'halted';
+export type NodeState = 'up' | 'down' | 'suspected' | 'halted' | 'paused';
 
 /** What state a node is in: what others think of it counts only while it is up. */
 export function nodeState(frame: Frame, node: number): NodeState {
   const flags = frame.nodes.flags[node] ?? 0;
   if ((flags & NodeFlag.halted) !== 0) return 'halted';
   if ((flags & NodeFlag.up) === 0) return 'down';
+  if ((flags & NodeFlag.paused) !== 0) return 'paused';
   return (frame.nodes.suspectedBy[node] ?? 0) > 0 ? 'suspected' : 'up';
 }
 
@@ -83,7 +85,7 @@ export class Nodes {
     const founder = (flags & NodeFlag.founder) !== 0;
     const rank = chosen.owners.indexOf(node);
     const note = noteOf(frame, node, state);
-    const isUp = state === 'up' || state === 'suspected';
+    const isUp = (flags & NodeFlag.up) !== 0;
     const classes = ['node', state];
     if (founder) classes.push('founder');
     if ((flags & NodeFlag.behind) !== 0) classes.push('behind');
@@ -116,7 +118,7 @@ export class Nodes {
 
 /** The small line in a disc. */
 function noteOf(frame: Frame, node: number, state: NodeState): string {
-  if (state === 'down' || state === 'halted') return state;
+  if (state === 'down' || state === 'halted' || state === 'paused') return state;
   if (state === 'suspected') return `doubted by ${frame.nodes.suspectedBy[node]}`;
   if ((frame.nodes.flags[node]! & NodeFlag.full) !== 0) return 'disk full';
   return count(frame.nodes.keys[node]!, 'key');
