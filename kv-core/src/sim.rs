@@ -11,6 +11,7 @@ pub mod nemesis;
 
 mod act;
 mod client;
+mod history;
 mod host;
 mod network;
 mod queue;
@@ -22,5 +23,6 @@ pub use client::{OperationRecord, Outcome};
 pub use config::{
     Action, ActionRefused, ClientOperation, NetworkConfig, Run, SimConfig, TimedAction, Workload,
 };
+pub use history::History;
 pub use network::InFlight;
 pub use world::{TraceEntry, World};

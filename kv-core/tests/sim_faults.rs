@@ -1,17 +1,15 @@
 //! Clusters under attack: many seeded runs, and what must be true of each of them.
 //!
-//! A failure names its seed; that and the commit are a full report. The judges here know only what
-//! clients saw and what nodes show, never how the protocol works.
+//! A failure names its seed; that and the commit are a full report. The judges
+//! ([`kv_core::check`]) know only what clients saw, never how the protocol works.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use kv_core::error::RequestError;
-use kv_core::request::{Receipt, Reply};
+use kv_core::check::{Operation, Verdict, dots};
 use kv_core::sim::nemesis::Nemesis;
-use kv_core::sim::{Action, ClientOperation, OperationRecord, World};
-use kv_core::time::{Micros, Mono};
-use kv_core::version::{Context, Dot};
+use kv_core::sim::{Action, ClientOperation, History, World};
+use kv_core::time::Micros;
 
 /// Longer than any request may wait for its quorum, by the default setting.
 const PATIENCE: Micros = Micros::from_millis(2_500);
@@ -59,7 +57,8 @@ fn attack(seed: u64, mut nemesis: Nemesis, strikes: u32) {
     pass(&mut world, RECOVERY);
     history.follow(&world);
     all_are_whole(&world, seed);
-    let keys = history.keys();
+    let keys = keys(&history);
+    let last = history.end();
     for round in 0..2 {
         for (number, key) in (0..).zip(&keys) {
             let node = (number + round) % world.nodes();
@@ -68,12 +67,11 @@ fn attack(seed: u64, mut nemesis: Nemesis, strikes: u32) {
         }
         pass(&mut world, PATIENCE);
     }
-    let last = history.end;
     history.follow(&world);
-    for record in history.records.values().filter(|record| record.number >= last) {
-        assert!(read(record).is_some(), "seed {seed}: unanswered in peace: {}", words(record));
+    for operation in history.operations().iter().filter(|operation| operation.number >= last) {
+        assert!(operation.done().is_some(), "seed {seed}: unanswered in peace: {operation}");
     }
-    history.judge(seed, &world);
+    judge(&history, seed, &world);
     replicas_are_equal(&world, &keys, seed);
 }
 
@@ -120,164 +118,28 @@ fn replicas_are_equal(world: &World, keys: &[Bytes], seed: u64) {
     }
 }
 
-/// All operations of a run, also those that the world keeps no longer.
-#[derive(Default)]
-struct History {
-    records: BTreeMap<u64, OperationRecord>,
-    end: u64,
+/// Every operation was answered in time, and nothing that clients saw contradicts what they are
+/// promised. A dot names one write; what failed left nothing; with R + W > N, whoever begins after an
+/// operation has ended knows what was known then.
+fn judge(history: &History, seed: u64, world: &World) {
+    assert!(history.is_whole(), "seed {seed}: records were missed");
+    for operation in history.operations() {
+        let ended = operation.end.as_ref().map_or_else(|| world.now(), |end| end.at);
+        let waited = ended - operation.called;
+        assert!(waited <= PATIENCE, "seed {seed}: not answered in time: {operation}");
+    }
+    let verdict =
+        dots::check(history.operations()).and(dots::check_overlapping(history.operations()));
+    if let Some(objection) = verdict.objection() {
+        let named = |operation: &&Operation| objection.operations.contains(&operation.number);
+        let named: Vec<_> = history.operations().iter().filter(named).collect();
+        panic!("seed {seed}: {objection}\n{named:#?}");
+    }
+    assert_eq!(verdict, Verdict::Holds, "seed {seed}");
 }
 
-impl History {
-    /// Takes in what is new, and what was open when it was last taken in.
-    fn follow(&mut self, world: &World) {
-        let open = self.records.values().find(|record| record.outcome.is_none());
-        let from = open.map_or(self.end, |record| record.number);
-        for record in world.operations_since(from) {
-            self.records.insert(record.number, record.clone());
-            self.end = record.number + 1;
-        }
-    }
-
-    fn keys(&self) -> Vec<Bytes> {
-        let mut keys: Vec<Bytes> =
-            self.records.values().map(|record| record.operation.key().clone()).collect();
-        keys.sort();
-        keys.dedup();
-        keys
-    }
-
-    fn judge(&self, seed: u64, world: &World) {
-        assert_eq!(self.records.len() as u64, self.end, "seed {seed}: records were missed");
-        for record in self.records.values() {
-            let waited =
-                record.outcome.as_ref().map_or_else(|| world.now(), |(at, _)| *at) - record.called;
-            assert!(waited <= PATIENCE, "seed {seed}: not answered in time: {}", words(record));
-        }
-        for key in self.keys() {
-            let about: Vec<&OperationRecord> =
-                self.records.values().filter(|record| *record.operation.key() == key).collect();
-            nothing_is_wrong_with_the_requests(seed, &about);
-            one_value_for_each_dot(seed, &about);
-            what_failed_left_nothing(seed, &about);
-            later_sees_earlier(seed, &about);
-        }
-    }
-}
-
-/// No fault makes a sound request look unsound.
-fn nothing_is_wrong_with_the_requests(seed: u64, records: &[&OperationRecord]) {
-    for record in records {
-        let refused = matches!(&record.outcome, Some((_, Err(RequestError::Invalid(_)))));
-        assert!(!refused, "seed {seed}: {}", words(record));
-    }
-}
-
-/// A dot names one write: whoever sees it sees the same value.
-fn one_value_for_each_dot(seed: u64, records: &[&OperationRecord]) {
-    let mut values: BTreeMap<Dot, Option<Bytes>> = BTreeMap::new();
-    for record in records {
-        let seen: Vec<(Dot, Option<Bytes>)> = match (&record.outcome, &record.operation) {
-            (Some((_, Ok(Reply::Written { dot, .. }))), ClientOperation::Put { value, .. }) => {
-                vec![(*dot, Some(value.clone()))]
-            }
-            (Some((_, Ok(Reply::Written { dot, .. }))), _) => vec![(*dot, None)],
-            (Some((_, Ok(Reply::Read { values, .. }))), _) => {
-                values.iter().map(|value| (value.dot, Some(value.value.clone()))).collect()
-            }
-            _ => Vec::new(),
-        };
-        for (dot, value) in seen {
-            let first = values.entry(dot).or_insert_with(|| value.clone());
-            assert_eq!(
-                *first,
-                value,
-                "seed {seed}: {dot:?} names two writes, see {}",
-                words(record)
-            );
-        }
-    }
-}
-
-/// An error that says "nothing was changed" is true: nobody ever reads what that write carried.
-fn what_failed_left_nothing(seed: u64, records: &[&OperationRecord]) {
-    for record in records {
-        let (ClientOperation::Put { value, .. }, Some((_, Err(error)))) =
-            (&record.operation, &record.outcome)
-        else {
-            continue;
-        };
-        if matches!(error, RequestError::Unknown(_)) {
-            continue;
-        }
-        let readers = records.iter().filter_map(|record| read(record));
-        for (dots, _, values) in readers {
-            assert!(
-                !values.contains(value),
-                "seed {seed}: {dots:?} shows failed {}",
-                words(record)
-            );
-        }
-    }
-}
-
-/// With R + W > N, whoever begins after a write has ended has seen it and all that it had seen; with
-/// blocking read repair the same holds after a read, as long as the owners of the key stay the same.
-fn later_sees_earlier(seed: u64, records: &[&OperationRecord]) {
-    for earlier in records {
-        let Some((ended, seen, under)) = knowledge(earlier) else { continue };
-        for later in records.iter().filter(|later| later.called > ended) {
-            let Some((_, known, now_under)) = knowledge(later) else { continue };
-            if read(earlier).is_some() && under.epoch != now_under.epoch {
-                continue;
-            }
-            for (actor, entry) in seen.clock().entries() {
-                let dot = Dot { actor, counter: entry.counter };
-                assert!(
-                    known.clock().covers(dot),
-                    "seed {seed}: {dot:?} is forgotten\nearlier {}\nlater   {}",
-                    words(earlier),
-                    words(later)
-                );
-            }
-        }
-    }
-}
-
-/// An operation in a line.
-fn words(record: &OperationRecord) -> String {
-    let (number, node) = (record.number, record.node + 1);
-    let (called, operation) = (record.called.0, &record.operation);
-    let what = format!("#{number} on n{node} at {called}: {operation:?}");
-    match &record.outcome {
-        None => format!("{what} is open"),
-        Some((at, Ok(Reply::Read { context, receipt, .. }))) => {
-            format!("{what} read at {} {context:?} {receipt:?}", at.0)
-        }
-        Some((at, Ok(Reply::Written { dot, context, receipt, .. }))) => {
-            format!("{what} written at {} {dot:?} {context:?} {receipt:?}", at.0)
-        }
-        Some((at, outcome)) => format!("{what} ended at {} {outcome:?}", at.0),
-    }
-}
-
-/// When a successful operation ended, and what was known of its key then.
-fn knowledge(record: &OperationRecord) -> Option<(Mono, &Context, &Receipt)> {
-    match &record.outcome {
-        Some((
-            at,
-            Ok(Reply::Read { context, receipt, .. } | Reply::Written { context, receipt, .. }),
-        )) => Some((*at, context, receipt)),
-        _ => None,
-    }
-}
-
-/// What a successful read showed: dots, context and values.
-fn read(record: &OperationRecord) -> Option<(Vec<Dot>, &Context, Vec<Bytes>)> {
-    match &record.outcome {
-        Some((_, Ok(Reply::Read { values, context, .. }))) => {
-            let dots = values.iter().map(|value| value.dot).collect();
-            Some((dots, context, values.iter().map(|value| value.value.clone()).collect()))
-        }
-        _ => None,
-    }
+fn keys(history: &History) -> Vec<Bytes> {
+    let keys: BTreeSet<Bytes> =
+        history.operations().iter().map(|operation| operation.key.clone()).collect();
+    keys.into_iter().collect()
 }

@@ -1,0 +1,159 @@
+//! The history of a run as [`crate::check`] judges it.
+//!
+//! A world keeps the latest operations only; a [`History`] that follows it keeps all.
+
+use alloc::vec::Vec;
+
+use super::client::OperationRecord;
+use super::config::ClientOperation;
+use super::world::World;
+use crate::check::{Answer, End, Kind, Operation, Outcome, Versions};
+use crate::error::RequestError;
+use crate::request::Reply;
+
+/// All operations of a run.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    operations: Vec<Operation>,
+    /// How many of them, from the first on, have all ended.
+    ended: usize,
+}
+
+impl History {
+    /// Takes in what is new, and what became of operations that were open before.
+    pub fn follow(&mut self, world: &World) {
+        let from = self.operations.get(self.ended).map_or_else(|| self.end(), |next| next.number);
+        for record in world.operations_since(from) {
+            let operation = Operation::from(record);
+            match self.operations.binary_search_by_key(&record.number, |known| known.number) {
+                Ok(place) => self.operations[place] = operation,
+                Err(_) => self.operations.push(operation),
+            }
+        }
+        let open =
+            self.operations[self.ended..].iter().position(|operation| operation.end.is_none());
+        self.ended = open.map_or(self.operations.len(), |open| self.ended + open);
+    }
+
+    /// The operations, by number.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Whether none is missing, because the world was followed often enough.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.operations.len() as u64 == self.end()
+    }
+
+    /// The number of the next operation.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.operations.last().map_or(0, |operation| operation.number + 1)
+    }
+}
+
+impl From<&OperationRecord> for Operation {
+    /// Each operation is that of a client of its own.
+    fn from(record: &OperationRecord) -> Self {
+        let kind = match &record.operation {
+            ClientOperation::Get { .. } => Kind::Read,
+            ClientOperation::Put { value, .. } => Kind::Write(value.clone()),
+            ClientOperation::Delete { .. } => Kind::Delete,
+        };
+        let end = record.outcome.as_ref().map(|(at, outcome)| {
+            let outcome = match outcome {
+                Ok(reply) => Outcome::Done(answer(reply)),
+                Err(RequestError::Unknown(_)) => Outcome::Unknown,
+                Err(RequestError::Invalid(_)) => Outcome::Refused,
+                Err(_) => Outcome::Failed,
+            };
+            End { at: *at, outcome }
+        });
+        Self {
+            number: record.number,
+            client: record.number,
+            key: record.operation.key().clone(),
+            kind,
+            called: record.called,
+            end,
+        }
+    }
+}
+
+fn answer(reply: &Reply) -> Answer {
+    match reply {
+        Reply::Read { values, context, receipt } => Answer {
+            values: values.iter().map(|value| value.value.clone()).collect(),
+            versions: Some(Versions {
+                dots: values.iter().map(|value| value.dot).collect(),
+                context: context.clone(),
+                epoch: receipt.epoch,
+            }),
+        },
+        Reply::Written { dot, context, receipt, .. } => {
+            let dots = Vec::from([*dot]);
+            let versions = Versions { dots, context: context.clone(), epoch: receipt.epoch };
+            Answer { values: Vec::new(), versions: Some(versions) }
+        }
+        Reply::Keys(_) | Reply::Done => Answer::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Promise, Verdict, dots};
+    use crate::rng::Ratio;
+    use crate::sim::{SimConfig, Workload};
+    use crate::time::Micros;
+
+    fn busy() -> World {
+        let workload = Workload { per_second: 400, keys: 4, writes: Ratio::per_mille(300) };
+        World::new(SimConfig { nodes: 3, workload, ..SimConfig::default() }).unwrap()
+    }
+
+    #[test]
+    fn who_follows_often_enough_has_all_operations_and_how_they_ended() {
+        let mut world = busy();
+        let mut history = History::default();
+        for _ in 0..50 {
+            world.run_until(world.now() + Micros::from_millis(100), u64::MAX);
+            history.follow(&world);
+        }
+        assert!(history.is_whole() && history.end() > 1_500);
+        let open = history.operations().iter().filter(|operation| operation.end.is_none()).count();
+        assert!(open < 100, "{open} are open");
+        let mut late = History::default();
+        late.follow(&world);
+        assert!(!late.is_whole());
+        let skipped = history.operations().len() - late.operations().len();
+        assert_eq!(history.operations()[skipped..], *late.operations());
+    }
+
+    #[test]
+    fn a_forged_answer_in_a_real_history_is_found() {
+        let mut world = busy();
+        let mut history = History::default();
+        world.run_until(world.now() + Micros::from_millis(2_000), u64::MAX);
+        history.follow(&world);
+        let mut operations = history.operations().to_vec();
+        assert_eq!(dots::check_overlapping(&operations), Verdict::Holds);
+        let found = operations.iter_mut().rev().find_map(|operation| match &mut operation.end {
+            Some(End { outcome: Outcome::Done(answer), .. }) if !answer.values.is_empty() => {
+                Some((operation.number, answer))
+            }
+            _ => None,
+        });
+        let (number, answer) = found.unwrap();
+        answer.values.clear();
+        let versions = answer.versions.as_mut().unwrap();
+        versions.dots.clear();
+        versions.context = crate::version::Context::default();
+        let verdict = dots::check_overlapping(&operations);
+        let objection = verdict.objection().unwrap();
+        assert_eq!(objection.promise, Promise::NoLostUpdate);
+        assert!(objection.operations.contains(&number), "{objection}");
+    }
+}
