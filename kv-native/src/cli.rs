@@ -1,15 +1,15 @@
 //! The command line: what can be said, and who does it.
 //!
-//! Exit codes: 0 done, 1 failed, 2 bad usage.
+//! Exit codes: 0 done, 1 failed, 2 bad usage, 3 undecided (`kv check` only).
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{LISTEN, NodeArgs};
-use crate::{client, play, serve, storage};
+use crate::{check, client, play, serve, storage};
 
 /// A distributed key-value store: `kv play` shows it, `kv node` runs it.
 #[derive(Parser, Debug)]
@@ -50,6 +50,25 @@ enum Command {
     /// Look into the data folder of a node that is not running; nothing in it is changed
     #[command(subcommand)]
     Storage(StorageCommand),
+    /// Judge a recorded history; exit with 1 if it is wrong, 2 if it cannot be read, 3 if undecided
+    Check {
+        /// What the store has promised
+        #[arg(long, value_enum, default_value = "linearizable")]
+        model: CheckModel,
+        /// The history, an operation in JSON to a line; `-` for the standard input
+        file: PathBuf,
+    },
+}
+
+/// What `kv check` judges by.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(crate) enum CheckModel {
+    /// One order of all operations explains every answer
+    Linearizable,
+    /// No client sees less than it wrote or saw before
+    Session,
+    /// Both
+    All,
 }
 
 /// What `kv storage` can do.
@@ -134,6 +153,7 @@ pub fn main() -> ExitCode {
             storage::dump(&dir, table)
         }
         Command::Storage(StorageCommand::Verify { dir }) => storage::verify(&dir),
+        Command::Check { model, file } => check::run(&file, model),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -160,6 +180,11 @@ impl End {
     /// It was asked for in a way that makes no sense.
     pub(crate) fn misuse(words: impl Into<String>) -> Self {
         Self { words: words.into(), code: 2 }
+    }
+
+    /// It could not be found out.
+    pub(crate) fn undecided(words: impl Into<String>) -> Self {
+        Self { words: words.into(), code: 3 }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod disk;
 pub mod workers;
 
 mod api;
+mod check;
 mod client;
 mod clock;
 mod driver;

@@ -1,4 +1,6 @@
-//! What the clients of a world saw, in the form in which judges want it.
+//! The history of a run as [`crate::check`] judges it.
+//!
+//! A world keeps the latest operations only; a [`History`] that follows it keeps all.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -8,27 +10,25 @@ use super::client::OperationRecord;
 use super::world::World;
 use crate::check::{Answer, End, Kind, Operation, Outcome, Versions};
 use crate::error::RequestError;
-use crate::request::{Receipt, Reply};
-use crate::version::{Context, Dot};
+use crate::request::Reply;
 
-/// All operations of a run, also those that its world no longer keeps.
+/// All operations of a run.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     records: BTreeMap<u64, OperationRecord>,
-    /// The number of the next operation.
-    end: u64,
+    /// The number of the first operation that has not ended.
+    open: u64,
 }
 
 impl History {
-    /// Takes in what is new, and what was open when this was called last. To be called before there are
-    /// a thousand new ones.
+    /// Takes in what is new, and what became of operations that were open before.
     pub fn follow(&mut self, world: &World) {
-        let mut open = self.records.values().filter(|record| record.outcome.is_none());
-        let from = open.next().map_or(self.end, |record| record.number);
-        for record in world.operations_since(from) {
+        for record in world.operations_since(self.open) {
             self.records.insert(record.number, record.clone());
-            self.end = record.number + 1;
         }
+        let mut open = self.records.range(self.open..).map(|(_, record)| record);
+        let open = open.find(|record| record.outcome.is_none()).map(|record| record.number);
+        self.open = open.unwrap_or_else(|| self.end());
     }
 
     /// The records, by number.
@@ -36,52 +36,129 @@ impl History {
         self.records.values()
     }
 
-    /// The number of the next operation.
-    #[must_use]
-    pub fn end(&self) -> u64 {
-        self.end
-    }
-
     /// What judges are given.
     #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
-        self.records.values().map(operation).collect()
+        self.records.values().map(Operation::from).collect()
+    }
+
+    /// Whether none is missing, because the world was followed often enough.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.records.len() as u64 == self.end()
+    }
+
+    /// The number of the next operation.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.records.last_key_value().map_or(0, |(number, _)| number + 1)
     }
 }
 
-/// Somebody who did nothing else has a number above those of all clients.
+/// Operations that no client began have clients of their own, with numbers above this.
 const NOBODY: u64 = 1 << 32;
 
-fn operation(record: &OperationRecord) -> Operation {
-    let outcome = |outcome: &super::Outcome| match outcome {
-        Ok(Reply::Read { values, context, receipt }) => {
-            let dots = values.iter().map(|value| value.dot).collect();
-            let versions = Some(versions(dots, context, receipt));
-            let values = values.iter().map(|value| value.value.clone()).collect();
-            Outcome::Done(Answer { values, versions })
-        }
-        Ok(Reply::Written { dot, context, receipt, .. }) => {
-            let versions = Some(versions(alloc::vec![*dot], context, receipt));
-            Outcome::Done(Answer { values: Vec::new(), versions })
-        }
-        Err(RequestError::Invalid(_)) => Outcome::Refused,
-        Err(RequestError::Unknown(_)) | Ok(_) => Outcome::Unknown,
-        Err(_) => Outcome::Failed,
-    };
-    Operation {
-        number: record.number,
-        client: record.client.map_or(NOBODY + record.number, u64::from),
-        key: record.operation.key().clone(),
-        kind: match &record.operation {
+impl From<&OperationRecord> for Operation {
+    fn from(record: &OperationRecord) -> Self {
+        let kind = match &record.operation {
             ClientOperation::Get { .. } => Kind::Read,
             ClientOperation::Put { value, .. } => Kind::Write(value.clone()),
             ClientOperation::Delete { .. } => Kind::Delete,
-        },
-        called: record.called,
-        end: record.outcome.as_ref().map(|(at, answer)| End { at: *at, outcome: outcome(answer) }),
+        };
+        let end = record.outcome.as_ref().map(|(at, outcome)| {
+            let outcome = match outcome {
+                Ok(reply) => Outcome::Done(answer(reply)),
+                Err(RequestError::Unknown(_)) => Outcome::Unknown,
+                Err(RequestError::Invalid(_)) => Outcome::Refused,
+                Err(_) => Outcome::Failed,
+            };
+            End { at: *at, outcome }
+        });
+        Self {
+            number: record.number,
+            client: record.client.map_or(NOBODY + record.number, u64::from),
+            key: record.operation.key().clone(),
+            kind,
+            called: record.called,
+            end,
+        }
     }
 }
 
-fn versions(dots: Vec<Dot>, context: &Context, receipt: &Receipt) -> Versions {
-    Versions { dots, context: context.clone(), epoch: receipt.epoch }
+fn answer(reply: &Reply) -> Answer {
+    match reply {
+        Reply::Read { values, context, receipt } => Answer {
+            values: values.iter().map(|value| value.value.clone()).collect(),
+            versions: Some(Versions {
+                dots: values.iter().map(|value| value.dot).collect(),
+                context: context.clone(),
+                epoch: receipt.epoch,
+            }),
+        },
+        Reply::Written { dot, context, receipt, .. } => {
+            let dots = Vec::from([*dot]);
+            let versions = Versions { dots, context: context.clone(), epoch: receipt.epoch };
+            Answer { values: Vec::new(), versions: Some(versions) }
+        }
+        Reply::Keys(_) | Reply::Done => Answer::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Promise, Verdict, dots};
+    use crate::rng::Ratio;
+    use crate::sim::{SimConfig, Workload};
+    use crate::time::Micros;
+
+    fn busy() -> World {
+        let writes = Ratio::per_mille(300);
+        let workload =
+            Workload { clients: 40, per_second: 400, keys: 4, writes, ..Workload::default() };
+        World::new(SimConfig { nodes: 3, workload, ..SimConfig::default() }).unwrap()
+    }
+
+    #[test]
+    fn who_follows_often_enough_has_all_operations_and_how_they_ended() {
+        let mut world = busy();
+        let mut history = History::default();
+        for _ in 0..50 {
+            world.run_until(world.now() + Micros::from_millis(100), u64::MAX);
+            history.follow(&world);
+        }
+        assert!(history.is_whole() && history.end() > 1_500);
+        let open = history.operations().iter().filter(|operation| operation.end.is_none()).count();
+        assert!(open < 100, "{open} are open");
+        let mut late = History::default();
+        late.follow(&world);
+        assert!(!late.is_whole());
+        let skipped = history.operations().len() - late.operations().len();
+        assert_eq!(history.operations()[skipped..], late.operations());
+    }
+
+    #[test]
+    fn a_forged_answer_in_a_real_history_is_found() {
+        let mut world = busy();
+        let mut history = History::default();
+        world.run_until(world.now() + Micros::from_millis(2_000), u64::MAX);
+        history.follow(&world);
+        let mut operations = history.operations();
+        assert_eq!(dots::check_overlapping(&operations), Verdict::Holds);
+        let found = operations.iter_mut().rev().find_map(|operation| match &mut operation.end {
+            Some(End { outcome: Outcome::Done(answer), .. }) if !answer.values.is_empty() => {
+                Some((operation.number, answer))
+            }
+            _ => None,
+        });
+        let (number, answer) = found.unwrap();
+        answer.values.clear();
+        let versions = answer.versions.as_mut().unwrap();
+        versions.dots.clear();
+        versions.context = crate::version::Context::default();
+        let verdict = dots::check_overlapping(&operations);
+        let objection = verdict.objection().unwrap();
+        assert_eq!(objection.promise, Promise::NoLostUpdate);
+        assert!(objection.operations.contains(&number), "{objection}");
+    }
 }
