@@ -2,7 +2,11 @@
 //!
 //! What is planted is planted in the whole process, so all of it is one test.
 
+use std::fs;
+use std::path::Path;
+
 use kv_core::bugs::{Bug, plant};
+use kv_core::sim::link;
 use kv_core::sim::shrink::Shrinking;
 use kv_core::sim::trial::{self, Plan, Report};
 
@@ -17,10 +21,24 @@ fn search(plan: &Plan, seeds: u64) -> Option<(u64, Report)> {
     })
 }
 
+/// Writes a run down for `tests/links.rs`.
+fn keep(folder: &Path, bug: Bug, report: &Report) {
+    let mut text = format!("# {bug:?}: {}\n", report.objection.as_ref().expect("it fails"));
+    for timed in &report.schedule.actions {
+        text += &format!("# {:>9} µs  {}\n", timed.at.0, timed.action.words());
+    }
+    text += &format!("{}\n", link::encode(&report.run));
+    fs::write(folder.join(format!("{bug:?}.link")), text).expect("the run can be written");
+}
+
 #[test]
 fn every_planted_bug_is_found_and_made_small() {
     let plan = Plan::default();
     let mut missed = Vec::new();
+    let mut rows = String::from(
+        "| bug | first seed | promise broken | actions and operations | made small |\n\
+         | --- | ---: | --- | ---: | ---: |\n",
+    );
     for bug in Bug::ALL {
         plant(Some(bug));
         let Some((seed, report)) = search(&plan, BUDGET) else {
@@ -36,14 +54,19 @@ fn every_planted_bug_is_found_and_made_small() {
         }
         let best = shrinking.best();
         let after = best.schedule.actions.len() as u64;
-        println!(
-            "    {before} actions and operations became {after} on {} nodes in {} trials: {}",
-            best.schedule.config.nodes,
-            shrinking.trials(),
-            best.objection.as_ref().expect("it still fails")
-        );
+        let smaller = best.objection.as_ref().expect("it still fails");
+        println!("    {before} actions and operations became {after}: {smaller}");
+        let nodes = best.schedule.config.nodes;
+        let promise = objection.promise;
+        rows += &format!("| {bug:?} | {seed} | {promise} | {before} | {after} on {nodes} nodes |\n");
         assert!(after * 2 < before, "{bug:?}: {after} of {before} are left");
+        if let Some(folder) = std::env::var_os("KV_LINKS") {
+            keep(Path::new(&folder), bug, best);
+        }
     }
     plant(None);
+    if let Some(file) = std::env::var_os("KV_REPORT") {
+        std::fs::write(file, rows).expect("the report can be written");
+    }
     assert!(missed.is_empty(), "not found in {BUDGET} seeds: {missed:?}");
 }

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{LISTEN, NodeArgs};
-use crate::{check, client, play, serve, storage};
+use crate::simulate::SimArgs;
+use crate::{check, client, play, replay, serve, simulate, storage};
 
 /// A distributed key-value store: `kv play` shows it, `kv node` runs it.
 #[derive(Parser, Debug)]
@@ -47,6 +48,16 @@ enum Command {
     },
     /// Show who is in the cluster and how the node is
     Status(AtArgs),
+    /// Attack simulated clusters, seed after seed, and judge what becomes of them
+    Sim(SimArgs),
+    /// Play the run of a share link again and print the hash it reaches
+    Replay {
+        /// The link, its text alone, or a file with either
+        link: String,
+        /// Print every event, one line each
+        #[arg(long)]
+        trace: bool,
+    },
     /// Look into the data folder of a node that is not running; nothing in it is changed
     #[command(subcommand)]
     Storage(StorageCommand),
@@ -148,6 +159,8 @@ pub fn main() -> ExitCode {
             client::settings(&at, name.as_deref(), value.as_deref())
         }
         Command::Status(at) => client::status(&at),
+        Command::Sim(args) => simulate::run(&args),
+        Command::Replay { link, trace } => replay::run(&link, trace),
         Command::Storage(StorageCommand::Inspect { dir, dump: None }) => storage::inspect(&dir),
         Command::Storage(StorageCommand::Inspect { dir, dump: Some(table) }) => {
             storage::dump(&dir, table)

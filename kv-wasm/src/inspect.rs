@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use kv_core::node::NodeView;
 use kv_core::ring;
 use kv_core::settings::{Kind, TABLE};
+use kv_core::sim::action::text;
 use kv_core::sim::link::Link;
 use kv_core::sim::{Action, ClientOperation, World};
 use kv_core::version::Object;
@@ -15,7 +16,7 @@ use serde::Serialize;
 use tsify::Tsify;
 
 use crate::storage::StorageObject;
-use crate::words::{Names, text};
+use crate::words::Names;
 
 /// How many keys of a node are shown.
 const KEYS_SHOWN: usize = 200;

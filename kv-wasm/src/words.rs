@@ -5,10 +5,8 @@
 use kv_core::event::{Cause, Severity};
 use kv_core::id::NodeId;
 use kv_core::request::{Receipt, Reply};
-use kv_core::sim::{
-    Action, ClientOperation, LinkConfig, NetworkConfig, OperationRecord, TimedAction, TraceEntry,
-    Workload, World,
-};
+use kv_core::sim::action::text;
+use kv_core::sim::{OperationRecord, TimedAction, TraceEntry, World};
 use serde::Serialize;
 use tsify::Tsify;
 
@@ -192,7 +190,7 @@ impl ActionLine {
     /// An action in words.
     #[must_use]
     pub fn of(timed: &TimedAction) -> Self {
-        let (node, words) = action(&timed.action);
+        let (node, words) = (timed.action.node(), timed.action.words());
         Self { at_us: timed.at.0, node, words }
     }
 }
@@ -201,7 +199,7 @@ impl OperationLine {
     /// An operation in words.
     #[must_use]
     pub fn of(record: &OperationRecord, names: &Names) -> Self {
-        let (words, key) = operation(&record.operation);
+        let (words, key) = (record.operation.words(), text(record.operation.key()));
         let outcome = record.outcome.as_ref().map(|(at, result)| match result {
             Ok(reply) => Outcome {
                 at_us: at.0,
@@ -243,116 +241,6 @@ fn cause(cause: Cause, names: &Names) -> String {
 }
 
 /// What was done, and on which node if on one.
-fn action(action: &Action) -> (Option<u16>, String) {
-    match action {
-        Action::Crash { node } => on(*node, |name| format!("crash {name}")),
-        Action::Restart { node } => on(*node, |name| format!("restart {name}")),
-        Action::Pause { node } => on(*node, |name| format!("pause {name}")),
-        Action::Resume { node } => on(*node, |name| format!("resume {name}")),
-        Action::Wipe { node } => on(*node, |name| format!("wipe the disk of {name}")),
-        Action::Set { node, changes } => {
-            let changes: Vec<String> = changes
-                .iter()
-                .map(|(setting, value)| format!("{} = {value}", setting.spec().name))
-                .collect();
-            on(*node, |name| format!("set {} on {name}", changes.join(", ")))
-        }
-        Action::Fill { node, free } => {
-            on(*node, |name| format!("fill the disk of {name} up to {free} bytes"))
-        }
-        Action::Free { node } => on(*node, |name| format!("free the disk of {name}")),
-        Action::Slow { node, wait } => {
-            on(*node, |name| format!("let each sync of {name} take {} ms", wait.as_millis()))
-        }
-        Action::Flip { node, file, offset, bit } => {
-            on(*node, |name| format!("flip bit {bit} of byte {offset} in {file} of {name}"))
-        }
-        Action::FailSync { node } => on(*node, |name| format!("fail the next sync of {name}")),
-        Action::Misread { node } => {
-            on(*node, |name| format!("let {name} read a table at the wrong place once"))
-        }
-        Action::Drift { node, ppm } => {
-            on(*node, |name| format!("let the clock of {name} run {}", pace(*ppm)))
-        }
-        Action::Jump { node, by } => on(*node, |name| {
-            let way = if *by < 0 { "back" } else { "ahead" };
-            format!("set the time of {name} {way} by {} ms", by.unsigned_abs() / 1_000)
-        }),
-        Action::Client { node, operation: asked, .. } => {
-            on(*node, |name| format!("ask {name}: {}", operation(asked).0))
-        }
-        Action::Workload(workload) => {
-            let Workload { clients, per_second, .. } = workload;
-            (None, format!("{clients} clients: {per_second} operations per second"))
-        }
-        Action::Cut { from, to } => (None, format!("cut {}", way(*from, *to))),
-        Action::Mend { from, to } => (None, format!("mend {}", way(*from, *to))),
-        Action::Partition { .. } => (None, "partition the network".into()),
-        Action::Heal => (None, "heal the network".into()),
-        Action::Network(network) => (None, network_words(network)),
-        Action::Link { from, to, own } => {
-            let how = own.map_or_else(|| "as the network".into(), |own| link_words(&own));
-            (None, format!("link {}: {how}", way(*from, *to)))
-        }
-        Action::Lose { message } => (None, format!("lose message {message}")),
-        Action::Delay { message, by } => {
-            (None, format!("hold message {message} up by {} ms", by.as_millis()))
-        }
-    }
-}
-
-fn way(from: u16, to: u16) -> String {
-    format!("{} → {}", name(usize::from(from)), name(usize::from(to)))
-}
-
-fn on(node: u16, words: impl FnOnce(String) -> String) -> (Option<u16>, String) {
-    (Some(node), words(name(usize::from(node))))
-}
-
-fn pace(ppm: i32) -> String {
-    match ppm {
-        0 => "as it should".into(),
-        1.. => format!("{ppm} parts per million too fast"),
-        _ => format!("{} parts per million too slow", ppm.unsigned_abs()),
-    }
-}
-
-fn network_words(network: &NetworkConfig) -> String {
-    let mut words = format!("network: {}", link_words(&network.link()));
-    let NetworkConfig { stragglers, straggle, duplication, reordering, .. } = network;
-    for (ratio, what) in [
-        (stragglers, format!("up to {straggle} times slower")),
-        (duplication, "twice".into()),
-        (reordering, "out of order".into()),
-    ] {
-        if ratio.numerator > 0 {
-            words += &format!(", {} of {} {what}", ratio.numerator, ratio.denominator);
-        }
-    }
-    words
-}
-
-fn link_words(link: &LinkConfig) -> String {
-    format!(
-        "{} to {} ms, {} of {} lost",
-        link.latency_min.as_millis(),
-        link.latency_max.as_millis(),
-        link.loss.numerator,
-        link.loss.denominator
-    )
-}
-
-fn operation(operation: &ClientOperation) -> (String, String) {
-    let (words, key) = match operation {
-        ClientOperation::Get { key } => (format!("get {}", text(key)), key),
-        ClientOperation::Put { key, value } => {
-            (format!("put {} = {}", text(key), text(value)), key)
-        }
-        ClientOperation::Delete { key } => (format!("delete {}", text(key)), key),
-    };
-    (words, text(key))
-}
-
 fn reply_words(reply: &Reply) -> String {
     match reply {
         Reply::Read { values, .. } => match values.as_slice() {
@@ -389,11 +277,4 @@ fn receipt_words(receipt: &Receipt, by: &str, names: &Names) -> String {
         words.push_str(&format!(", mended {}", names.list(&receipt.repaired)));
     }
     words
-}
-
-/// Bytes as text, cut where no reader would read on.
-pub fn text(bytes: &[u8]) -> String {
-    const SHOWN: usize = 200;
-    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
-    if bytes.len() > SHOWN { format!("{shown}… ({} bytes)", bytes.len()) } else { shown }
 }

@@ -17,6 +17,7 @@ mod page;
 mod play;
 mod setup;
 mod shell;
+mod sim;
 mod test;
 mod tidy;
 mod workspace;
@@ -47,6 +48,8 @@ enum Command {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Attack thousands of simulated clusters, and have every planted bug found.
+    Sim(sim::Options),
     /// Install the tools only, and print the line that puts them on a shell's PATH.
     Setup,
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
         Command::Bench { what } => bench::run(what),
+        Command::Sim(options) => sim::run(&options),
         Command::Setup => setup::run(),
     };
     match outcome {

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::page::{self, Profile};
 use crate::setup::{self, Browser, Wasm};
-use crate::{no_std, shell, workspace};
+use crate::{no_std, shell, sim, workspace};
 
 /// Installs what is missing, then runs everything; the first failure ends it.
 pub(crate) fn run() -> Result<()> {
@@ -18,6 +18,7 @@ pub(crate) fn run() -> Result<()> {
     shell::step("native tests", "units, scripts, simulations, real clusters", || {
         shell::run(workspace::cargo().args(["test", "--workspace"]).env("KV_BIN", &kv))
     })?;
+    sim::planted_bugs(false)?;
     no_std::check(&wasm)?;
     page::package(&wasm)?;
     in_chromium(&wasm, &browser)?;

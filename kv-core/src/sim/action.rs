@@ -3,6 +3,8 @@
 //! Actions are plain data, so a run travels with them ([`super::link`]). Whether one makes sense at its
 //! moment is judged by the world when it is done ([`super::World::act`]).
 
+mod words;
+
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -12,6 +14,8 @@ use super::config::{LinkConfig, NetworkConfig, Workload};
 use crate::id::FileId;
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
+
+pub use words::text;
 
 /// One thing done to the world. Nodes are counted from 0, as the page shows them from left to right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,29 +162,6 @@ pub enum Action {
         /// What.
         operation: ClientOperation,
     },
-}
-
-impl Action {
-    /// What kind of fault it is, in a word or two; none for what breaks nothing.
-    #[must_use]
-    pub fn fault(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Crash { .. } => "crash",
-            Self::Cut { .. } => "cut",
-            Self::Partition { .. } => "partition",
-            Self::Network(_) => "network",
-            Self::Fill { .. } => "full disk",
-            Self::Slow { .. } => "slow disk",
-            Self::Flip { .. } => "flipped bit",
-            Self::Restart { .. }
-            | Self::Mend { .. }
-            | Self::Heal
-            | Self::Set { .. }
-            | Self::Free { .. }
-            | Self::Workload(_)
-            | Self::Client { .. } => return None,
-        })
-    }
 }
 
 /// What a client asks for in a simulated run.

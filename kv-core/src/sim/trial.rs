@@ -8,6 +8,8 @@
 //! What was done in the first phase is a [`Schedule`]: plain data, so it can be made smaller and tried
 //! again ([`super::shrink`]), travels as a link, and stays in the suite once it has found something.
 
+mod state;
+
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -21,8 +23,7 @@ use super::history::History;
 use super::nemesis::Nemesis;
 use super::shrink;
 use super::world::World;
-use crate::check::{Objection, Promise, Verdict, dots};
-use crate::node::NodeView;
+use crate::check::{Objection, Promise, Verdict, dots, session};
 use crate::time::{Micros, Mono};
 
 /// What is done to a cluster before all faults end.
@@ -62,57 +63,6 @@ pub struct Plan {
     pub nodes: Option<u16>,
     /// How many operations begin per second; drawn from the seed if none.
     pub per_second: Option<u32>,
-    /// Whether the number of replicas changes on the way, so that partitions move.
-    pub moves: bool,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self { strikes: 60, nodes: None, per_second: None, moves: false }
-    }
-}
-
-/// How long a cluster may take to be whole once nothing is broken any more.
-const RECOVERY: Micros = Micros::from_millis(8_000);
-/// Longer than any request may take once the cluster is whole.
-const PATIENCE: Micros = Micros::from_millis(2_500);
-/// The history is looked at so often that none of it is missed.
-const GLANCE: Micros = Micros::from_millis(100);
-/// More outputs than this never wait for one sync.
-const HELD_MAX: u64 = 10_000;
-/// The most replicas there are while partitions move.
-const REPLICAS_MAX: u64 = 5;
-
-/// Attacks the cluster of this seed and judges it.
-pub fn of_seed(seed: u64, plan: &Plan) -> Result<Report, ActionRefused> {
-    let mut nemesis = match plan.moves {
-        true => Nemesis::moving_partitions(seed, REPLICAS_MAX),
-        false => Nemesis::new(seed),
-    };
-    let mut config = nemesis.config(seed);
-    config.nodes = plan.nodes.unwrap_or(config.nodes);
-    config.workload.per_second = plan.per_second.unwrap_or(config.workload.per_second);
-    let mut trial = Trial::begin(config)?;
-    for _ in 0..plan.strikes {
-        nemesis.strike(&mut trial.world);
-        trial.follow();
-    }
-    Ok(trial.finish())
-}
-
-/// Does what the schedule says and judges what becomes of it.
-pub fn of_schedule(schedule: &Schedule) -> Result<Report, ActionRefused> {
-    let mut trial = Trial::begin(schedule.config.clone())?;
-    for TimedAction { at, action } in &schedule.actions {
-        trial.pass_until(*at);
-        // A smaller schedule may mend what was never broken.
-        drop(trial.world.act(action.clone()));
-    }
-    trial.pass_until(schedule.until);
-    Ok(trial.finish())
-}
-
-impl Schedule {
     /// The schedule of a run. The judges will read all keys behind its end.
     #[must_use]
     pub fn of(run: &Run) -> Self {
@@ -169,14 +119,14 @@ impl Trial {
         };
         Nemesis::relent(&mut self.world);
         self.pass(RECOVERY);
-        if let Err(words) = whole(&self.world) {
+        if let Err(words) = state::whole(&self.world) {
             self.object(Promise::Recovery, words);
         }
         let asked = self.history.end();
         let keys = self.read_all();
         self.judge_answers(asked);
         self.judge_history();
-        if let Err(words) = equal(&self.world, &keys) {
+        if let Err(words) = state::equal(&self.world, &keys) {
             self.object(Promise::Convergence, words);
         }
         let mut faults = BTreeMap::new();
@@ -214,25 +164,24 @@ impl Trial {
         keys
     }
 
-    /// From this operation on nothing was broken, so each is done and none is open.
+    /// Every operation ended in time, unless its node could not answer; and from the one with this
+    /// number on, when nothing was broken any more, with success.
     fn judge_answers(&mut self, from: u64) {
         let failed = self.history.records().find(|record| match &record.outcome {
             None => true,
-            Some((_, outcome)) => record.number >= from && outcome.is_err(),
+            Some((at, outcome)) => {
+                let late = *at - record.called > PATIENCE && !state::was_paused(&self.world, record);
+                late || (record.number >= from && outcome.is_err())
+            }
         });
         let Some(record) = failed else { return };
         let node = u32::from(record.node) + 1;
-        let key = record.operation.key().escape_ascii();
+        let what = record.operation.words();
         let words = match &record.outcome {
-            Some((_, Err(error))) => {
-                format!("nothing was broken, and n{node} did not read {key}: {error}")
+            Some((at, Err(error))) if *at - record.called <= PATIENCE => {
+                format!("nothing was broken any more, and n{node} did not {what}: {error}")
             }
-            Some(_) | None => {
-                format!(
-                    "n{node} never answered what it was asked about {key} at {} µs",
-                    record.called.0
-                )
-            }
+            _ => format!("n{node} was asked to {what} at {} µs and did not answer in time", record.called.0),
         };
         let numbers = alloc::vec![record.number];
         let at = self.world.now();
@@ -245,74 +194,14 @@ impl Trial {
             self.objection.get_or_insert_with(|| objection.clone());
         }
         let operations = self.history.operations();
-        let verdict = dots::check(&operations).and(dots::check_overlapping(&operations));
+        let mut verdict = dots::check(&operations).and(dots::check_overlapping(&operations));
+        if !state::owners_changed(&self.world) {
+            // While owners change, a read may show what a later one does not.
+            verdict = verdict.and(session::check(&operations));
+        }
         if let Verdict::Wrong(objection) = verdict {
             // Of an attack that did not heal as well, this is what a reader wants to know first.
             self.objection = Some(objection);
         }
     }
-}
-
-/// Whether every node runs, is a member, agrees with the others and waits for nothing; else what is not
-/// so.
-fn whole(world: &World) -> Result<(), String> {
-    for index in 0..world.nodes() {
-        let name = format!("n{}", u32::from(index) + 1);
-        let Some(node) = world.node(index) else {
-            let why = world.failure(index).unwrap_or("it did not start");
-            return Err(format!("{name} is down: {why}"));
-        };
-        if let Some(why) = node.halted() {
-            return Err(format!("{name} has halted: {why}"));
-        }
-    }
-    let mut first: Option<NodeView> = None;
-    for index in 0..world.nodes() {
-        let name = format!("n{}", u32::from(index) + 1);
-        let Some(view) = world.node(index).map(|node| node.view(world.now())) else { continue };
-        let Some(layout) = &view.layout else {
-            return Err(format!("{name} is a member of no cluster"));
-        };
-        if layout.members.len() != usize::from(world.nodes()) || layout.moving.is_some() {
-            return Err(format!("{name} has a layout that is not whole: {layout:?}"));
-        }
-        if let Some(first) = &first
-            && (first.layout != view.layout || first.settings != view.settings)
-        {
-            return Err(format!("{name} and n1 differ in layout or settings"));
-        }
-        if view.requests_open > 0 || view.outputs_held > 0 {
-            let (requests, outputs) = (view.requests_open, view.outputs_held);
-            return Err(format!("{name} still has {requests} requests and {outputs} held outputs"));
-        }
-        if let Some(peer) = view.peers.iter().find(|peer| !peer.alive || !peer.linked) {
-            let other = (0..world.nodes()).find(|other| world.node_id(*other) == peer.node);
-            let other = other.map_or(0, |other| u32::from(other) + 1);
-            return Err(format!("{name} does not hear n{other}"));
-        }
-        first.get_or_insert(view);
-    }
-    Ok(())
-}
-
-/// Whether all owners of each key hold the same; else of which they do not.
-fn equal(world: &World, keys: &[Bytes]) -> Result<(), String> {
-    let Some(layout) = world.node(0).and_then(|node| node.view(world.now()).layout) else {
-        return Ok(());
-    };
-    for key in keys {
-        let owners = layout.owners(layout.ring.partition_of(key));
-        let mut held = (0..world.nodes())
-            .filter(|node| owners.contains(&world.node_id(*node)))
-            .map(|node| (node, world.object(node, key).map(|object| object.digest())));
-        let Some((one, digest)) = held.next() else { continue };
-        if let Some((other, _)) = held.find(|(_, other)| *other != digest) {
-            let (one, other) = (u32::from(one) + 1, u32::from(other) + 1);
-            return Err(format!(
-                "n{one} and n{other} hold different versions of {} after it was read",
-                key.escape_ascii()
-            ));
-        }
-    }
-    Ok(())
 }

@@ -1,0 +1,232 @@
+//! Actions in words, for people.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Action, ClientOperation};
+use crate::sim::config::{LinkConfig, NetworkConfig, Workload};
+
+impl Action {
+    /// What is done, in a few words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Crash { node } => format!("crash {}", name(*node)),
+            Self::Restart { node } => format!("restart {}", name(*node)),
+            Self::Pause { node } => format!("pause {}", name(*node)),
+            Self::Resume { node } => format!("resume {}", name(*node)),
+            Self::Wipe { node } => format!("wipe the disk of {}", name(*node)),
+            Self::Set { node, changes } => {
+                let changes: Vec<String> = changes
+                    .iter()
+                    .map(|(setting, value)| format!("{} = {value}", setting.spec().name))
+                    .collect();
+                format!("set {} on {}", changes.join(", "), name(*node))
+            }
+            Self::Client { node, operation, .. } => {
+                format!("ask {}: {}", name(*node), operation.words())
+            }
+            Self::Workload(workload) => {
+                let Workload { clients, per_second, .. } = workload;
+                format!("{clients} clients: {per_second} operations per second")
+            }
+            Self::Fill { .. }
+            | Self::Free { .. }
+            | Self::Slow { .. }
+            | Self::Flip { .. }
+            | Self::FailSync { .. }
+            | Self::Misread { .. } => self.disk_words(),
+            Self::Drift { .. } | Self::Jump { .. } => self.clock_words(),
+            Self::Cut { .. }
+            | Self::Mend { .. }
+            | Self::Partition { .. }
+            | Self::Heal
+            | Self::Network(_)
+            | Self::Link { .. }
+            | Self::Lose { .. }
+            | Self::Delay { .. } => self.network_words(),
+        }
+    }
+
+    fn disk_words(&self) -> String {
+        match self {
+            Self::Fill { node, free } => {
+                format!("fill the disk of {} up to {free} bytes", name(*node))
+            }
+            Self::Free { node } => format!("free the disk of {}", name(*node)),
+            Self::Slow { node, wait } => {
+                format!("let each sync of {} take {} ms", name(*node), wait.as_millis())
+            }
+            Self::Flip { node, file, offset, bit } => {
+                format!("flip bit {bit} of byte {offset} in {file} of {}", name(*node))
+            }
+            Self::FailSync { node } => format!("fail the next sync of {}", name(*node)),
+            Self::Misread { node } => {
+                format!("let {} read a table at the wrong place once", name(*node))
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn clock_words(&self) -> String {
+        match self {
+            Self::Drift { node, ppm } => {
+                format!("let the clock of {} run {}", name(*node), pace(*ppm))
+            }
+            Self::Jump { node, by } => {
+                let way = if *by < 0 { "back" } else { "ahead" };
+                let by = by.unsigned_abs() / 1_000;
+                format!("set the time of {} {way} by {by} ms", name(*node))
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn network_words(&self) -> String {
+        match self {
+            Self::Cut { from, to } => format!("cut {}", way(*from, *to)),
+            Self::Mend { from, to } => format!("mend {}", way(*from, *to)),
+            Self::Partition { groups } => {
+                let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+                format!("partition the network, the nodes into groups {}", groups.join(" "))
+            }
+            Self::Heal => "heal the network".to_owned(),
+            Self::Network(network) => format!("network: {}", network_words(network)),
+            Self::Link { from, to, own } => {
+                let how = own.map_or_else(|| "as the network".to_owned(), |own| link_words(&own));
+                format!("link {}: {how}", way(*from, *to))
+            }
+            Self::Lose { message } => format!("lose message {message}"),
+            Self::Delay { message, by } => {
+                format!("hold message {message} up by {} ms", by.as_millis())
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The one node it is done to; none if there is no such one.
+    #[must_use]
+    pub fn node(&self) -> Option<u16> {
+        match self {
+            Self::Crash { node }
+            | Self::Restart { node }
+            | Self::Pause { node }
+            | Self::Resume { node }
+            | Self::Wipe { node }
+            | Self::Set { node, .. }
+            | Self::Fill { node, .. }
+            | Self::Free { node }
+            | Self::Slow { node, .. }
+            | Self::Flip { node, .. }
+            | Self::FailSync { node }
+            | Self::Misread { node }
+            | Self::Drift { node, .. }
+            | Self::Jump { node, .. }
+            | Self::Client { node, .. } => Some(*node),
+            Self::Cut { .. }
+            | Self::Mend { .. }
+            | Self::Partition { .. }
+            | Self::Heal
+            | Self::Network(_)
+            | Self::Link { .. }
+            | Self::Lose { .. }
+            | Self::Delay { .. }
+            | Self::Workload(_) => None,
+        }
+    }
+
+    /// What kind of fault it is, in a word or two; none for what breaks nothing.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Crash { .. } => "crash",
+            Self::Pause { .. } => "pause",
+            Self::Wipe { .. } => "wipe",
+            Self::Cut { .. } => "cut",
+            Self::Partition { .. } => "partition",
+            Self::Network(_) => "network: latency, loss, repetition, reordering",
+            Self::Link { own: Some(_), .. } => "slow or lossy link",
+            Self::Lose { .. } => "lost message",
+            Self::Delay { .. } => "held message",
+            Self::Fill { .. } => "full disk",
+            Self::Slow { .. } => "slow disk",
+            Self::Flip { .. } => "flipped bit",
+            Self::FailSync { .. } => "failed sync",
+            Self::Misread { .. } => "misdirected read",
+            Self::Drift { .. } => "clock drift",
+            Self::Jump { .. } => "clock jump",
+            Self::Restart { .. }
+            | Self::Resume { .. }
+            | Self::Mend { .. }
+            | Self::Heal
+            | Self::Link { own: None, .. }
+            | Self::Set { .. }
+            | Self::Free { .. }
+            | Self::Workload(_)
+            | Self::Client { .. } => return None,
+        })
+    }
+}
+
+impl ClientOperation {
+    /// What is asked for, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Get { key } => format!("get {}", text(key)),
+            Self::Put { key, value } => format!("put {} = {}", text(key), text(value)),
+            Self::Delete { key } => format!("delete {}", text(key)),
+        }
+    }
+}
+
+/// Bytes as text, cut where no reader would read on.
+#[must_use]
+pub fn text(bytes: &[u8]) -> String {
+    const SHOWN: usize = 200;
+    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
+    if bytes.len() > SHOWN { format!("{shown}… ({} bytes)", bytes.len()) } else { shown }
+}
+
+fn name(node: u16) -> String {
+    format!("n{}", u32::from(node) + 1)
+}
+
+fn way(from: u16, to: u16) -> String {
+    format!("{} → {}", name(from), name(to))
+}
+
+fn pace(ppm: i32) -> String {
+    match ppm {
+        0 => "as it should".to_owned(),
+        1.. => format!("{ppm} parts per million too fast"),
+        _ => format!("{} parts per million too slow", ppm.unsigned_abs()),
+    }
+}
+
+fn network_words(network: &NetworkConfig) -> String {
+    let mut words = link_words(&network.link());
+    let NetworkConfig { stragglers, straggle, duplication, reordering, .. } = network;
+    for (ratio, what) in [
+        (stragglers, format!("up to {straggle} times slower")),
+        (duplication, "twice".to_owned()),
+        (reordering, "out of order".to_owned()),
+    ] {
+        if ratio.numerator > 0 {
+            words += &format!(", {} of {} {what}", ratio.numerator, ratio.denominator);
+        }
+    }
+    words
+}
+
+fn link_words(link: &LinkConfig) -> String {
+    format!(
+        "{} to {} ms, {} of {} lost",
+        link.latency_min.as_millis(),
+        link.latency_max.as_millis(),
+        link.loss.numerator,
+        link.loss.denominator
+    )
+}

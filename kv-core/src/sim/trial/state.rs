@@ -1,0 +1,106 @@
+//! What a person would look at when the attack is over: the nodes, and who was left waiting.
+
+use alloc::format;
+use alloc::string::String;
+
+use bytes::Bytes;
+
+use crate::node::NodeView;
+use crate::settings::Setting;
+use crate::sim::{Action, OperationRecord, TimedAction, World};
+
+/// Whether every node runs, is a member, agrees with the others and waits for nothing; else what is not
+/// so.
+pub(super) fn whole(world: &World) -> Result<(), String> {
+    for index in 0..world.nodes() {
+        let name = format!("n{}", u32::from(index) + 1);
+        let Some(node) = world.node(index) else {
+            let why = world.failure(index).unwrap_or("it did not start");
+            return Err(format!("{name} is down: {why}"));
+        };
+        if let Some(why) = node.halted() {
+            return Err(format!("{name} has halted: {why}"));
+        }
+    }
+    let mut first: Option<NodeView> = None;
+    for index in 0..world.nodes() {
+        let name = format!("n{}", u32::from(index) + 1);
+        let Some(view) = world.view(index) else { continue };
+        let Some(layout) = &view.layout else {
+            return Err(format!("{name} is a member of no cluster"));
+        };
+        if layout.members.len() != usize::from(world.nodes()) || layout.moving.is_some() {
+            return Err(format!("{name} has a layout that is not whole: {layout:?}"));
+        }
+        if let Some(first) = &first
+            && (first.layout != view.layout || first.settings != view.settings)
+        {
+            return Err(format!("{name} and n1 differ in layout or settings"));
+        }
+        if view.requests_open > 0 || view.outputs_held > 0 {
+            let (requests, outputs) = (view.requests_open, view.outputs_held);
+            return Err(format!("{name} still has {requests} requests and {outputs} held outputs"));
+        }
+        if let Some(peer) = view.peers.iter().find(|peer| !peer.alive || !peer.linked) {
+            let other = (0..world.nodes()).find(|other| world.node_id(*other) == peer.node);
+            let other = other.map_or(0, |other| u32::from(other) + 1);
+            return Err(format!("{name} does not hear n{other}"));
+        }
+        first.get_or_insert(view);
+    }
+    Ok(())
+}
+
+/// Whether all owners of each key hold the same; else of which they do not.
+pub(super) fn equal(world: &World, keys: &[Bytes]) -> Result<(), String> {
+    let Some(layout) = world.view(0).and_then(|view| view.layout) else {
+        return Ok(());
+    };
+    for key in keys {
+        let owners = layout.owners(layout.ring.partition_of(key));
+        let mut held = (0..world.nodes())
+            .filter(|node| owners.contains(&world.node_id(*node)))
+            .map(|node| (node, world.object(node, key).map(|object| object.digest())));
+        let Some((one, digest)) = held.next() else { continue };
+        if let Some((other, _)) = held.find(|(_, other)| *other != digest) {
+            let (one, other) = (u32::from(one) + 1, u32::from(other) + 1);
+            return Err(format!(
+                "n{one} and n{other} hold different versions of {} after it was read",
+                key.escape_ascii()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a node was paused while a client waited for it, so that it could not answer.
+pub(super) fn was_paused(world: &World, record: &OperationRecord) -> bool {
+    let end = record.outcome.as_ref().map_or_else(|| world.now(), |(at, _)| *at);
+    let change = |timed: &TimedAction| match &timed.action {
+        Action::Pause { node } => Some((timed.at, *node, true)),
+        Action::Resume { node } | Action::Crash { node } | Action::Wipe { node } => {
+            Some((timed.at, *node, false))
+        }
+        _ => None,
+    };
+    let mut paused = false;
+    for (at, node, pauses) in world.actions().iter().filter_map(change) {
+        if node != record.node || end < at {
+            continue;
+        }
+        let before: bool = at < record.called;
+        paused = if before { pauses } else { paused || pauses };
+    }
+    paused
+}
+
+/// Whether something was done after which other nodes own keys.
+pub(super) fn owners_changed(world: &World) -> bool {
+    world.actions().iter().any(|timed| match &timed.action {
+        Action::Wipe { .. } => true,
+        Action::Set { changes, .. } => {
+            changes.iter().any(|(setting, _)| *setting == Setting::Replicas)
+        }
+        _ => false,
+    })
+}
