@@ -202,7 +202,7 @@ pub(super) fn read(disk: &impl Disk) -> Result<Slots, OpenError> {
 }
 
 /// Writes both slots, one after the other; this is [`super::Job::Install`]. A slot that alone holds the
-/// newest root is the second: what the other names may be gone.
+/// newest root is the second: whoever opened the store was told what it says.
 pub(super) fn install(payload: &[u8], disk: &mut impl JobDisk) -> Result<(), DiskError> {
     let mut slots = FileId::ROOTS;
     let generation = |slot: FileId| match read_slot(slot, &*disk) {
