@@ -330,6 +330,22 @@ fn a_table_that_is_missing_or_another_one_is_named() {
     assert_eq!(verdict_of(&mut disk_of(&swapped), &expected, table, 0), Verdict::Named);
 }
 
+/// What somebody has put into the folder is removed, and the store does not count on from it.
+#[test]
+fn files_of_the_greatest_numbers_there_are_do_no_harm() {
+    let mut history = store_with_tables(20);
+    for stray in [FileId::log(FileId::NUMBERS - 1), FileId::table(FileId::NUMBERS - 1)] {
+        history.disk.create(stray, 0).unwrap();
+        history.disk.append(stray, b"stray").unwrap();
+        history.reopen();
+        assert_eq!(history.disk.len(stray), Err(DiskError::NotFound));
+        history.put("k00", vec![1; 3_000]);
+        history.step(&Step::Everything).unwrap();
+        history.settle();
+        history.reopen();
+    }
+}
+
 #[test]
 fn a_damaged_root_slot_is_written_anew_and_two_are_an_error() {
     let history = store_with_tables(20);
