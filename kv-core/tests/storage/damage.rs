@@ -405,6 +405,31 @@ fn verifying_a_table_names_the_section_of_its_first_damage() {
 }
 
 #[test]
+fn scrubbing_reads_one_table_after_the_other_and_then_begins_again() {
+    let mut history = History::new(StoreOptions { compressed_from: 7, ..SMALL });
+    for number in 0..40 {
+        history.put(&format!("k{number:02}"), vec![number; 150]);
+        history.settle();
+    }
+    let view = history.store.view();
+    let tables = view.levels.iter().flat_map(|level| &level.tables).map(|table| table.file);
+    let tables: std::collections::BTreeSet<_> = tables.collect();
+    assert!(tables.len() > 2);
+    let History { store, disk, .. } = &mut history;
+    for _ in 0..2 {
+        for table in &tables {
+            store.scrub();
+            let (id, job) = store.next_job().expect("a table is due");
+            let outcome = store.job_done(id, job.run(disk), disk);
+            let whole = matches!(outcome, Some(Outcome::Verified { file, damaged_at: None, .. })
+                if file == *table);
+            assert!(whole, "{table}: {outcome:?}");
+            assert_eq!(store.next_job(), None, "one at a time");
+        }
+    }
+}
+
+#[test]
 fn a_disk_that_cannot_read_says_so_and_nothing_is_taken_for_absent() {
     let mut history = store_with_tables(20);
     let table = deepest_table(&history);

@@ -476,12 +476,14 @@ fn verifying_names_the_first_damaged_record() {
             Ok(JobResult::Verified { records, damaged_at })
         );
     }
-    let mut image = image_of(&history.disk);
-    image.get_mut(&segment).unwrap().truncate(inside[0] as usize);
-    let disk = disk_of(&image);
-    assert_eq!(
-        verify_segment(&disk, segment, bytes),
-        Ok(JobResult::Verified { records: 1, damaged_at: Some(inside[0]) })
-    );
-    assert_eq!(verify_segment(&disk, FileId::log(99), 1), Err(DiskError::NotFound));
+    let (mut short, mut zeros) = (image_of(&history.disk), image_of(&history.disk));
+    short.get_mut(&segment).unwrap().truncate(inside[0] as usize);
+    zeros.get_mut(&segment).unwrap()[inside[0] as usize..].fill(0);
+    for image in [short, zeros] {
+        assert_eq!(
+            verify_segment(&disk_of(&image), segment, bytes),
+            Ok(JobResult::Verified { records: 1, damaged_at: Some(inside[0]) })
+        );
+    }
+    assert_eq!(verify_segment(&history.disk, FileId::log(99), 1), Err(DiskError::NotFound));
 }
