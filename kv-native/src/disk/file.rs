@@ -258,3 +258,21 @@ pub(super) fn wait_for_device(file: &File, sync: fn(&File) -> io::Result<()>) ->
     super::tests::waiting_for(file);
     sync(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_failed_sync_every_later_one_fails_alike() {
+        // The first of these cannot be synced; the second is full, which shows only then.
+        for (device, is_log) in [("/dev/null", false), ("/dev/full", true)] {
+            let device = File::options().write(true).open(device).unwrap();
+            let file = OpenFile::created(device, 100, 1, is_log);
+            file.write(0, b"record").unwrap();
+            let failed = file.sync();
+            assert!(matches!(failed, Err(DiskError::Io(_))), "{failed:?}");
+            assert_eq!(file.sync(), failed);
+        }
+    }
+}
