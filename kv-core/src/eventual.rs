@@ -40,7 +40,7 @@ use crate::storage::{Store, Unreadable};
 use crate::time::{HybridClock, Micros, Mono, Now, Stamp};
 use crate::version::Object;
 
-pub use lease::parse_lease_key;
+pub use lease::{Leases, parse_lease_key};
 use operation::{Intent, Operation, Origin, Phase};
 
 /// The most operations a node coordinates at a time.
@@ -76,7 +76,7 @@ pub struct Ground<'a, D> {
 pub struct Eventual {
     me: NodeId,
     actor: Incarnation,
-    leases: lease::Leases,
+    leases: Leases,
     operations: BTreeMap<Token, Operation>,
     deadlines: BTreeSet<(Mono, Token)>,
     clients: BTreeMap<RequestId, Token>,
@@ -87,13 +87,13 @@ pub struct Eventual {
 }
 
 impl Eventual {
-    /// The machine of a node that has just been opened.
+    /// The machine of a node that has just been opened, with the leases of its folder.
     #[must_use]
-    pub fn new(me: NodeId, actor: Incarnation, boot: BootCount) -> Self {
+    pub fn new(me: NodeId, actor: Incarnation, boot: BootCount, leases: Leases) -> Self {
         Self {
             me,
             actor,
-            leases: lease::Leases::default(),
+            leases,
             operations: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             clients: BTreeMap::new(),

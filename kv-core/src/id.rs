@@ -71,6 +71,9 @@ impl FileId {
     pub const RESERVE: Self = Self::of(3, 0);
     /// Numbers are smaller, so that every id is exact in JavaScript too.
     pub const NUMBERS: u64 = 1 << 48;
+    /// A store counts on from the files that it finds, but not from such numbers and greater ones: no
+    /// disk lives to see them, so these files are not its own.
+    pub const FOREIGN: u64 = Self::NUMBERS / 2;
 
     /// The segment of the log with this number.
     #[must_use]

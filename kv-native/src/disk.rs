@@ -126,7 +126,10 @@ impl LogSync {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
     use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -158,6 +161,64 @@ mod tests {
         let file = fs::File::open(path.join("0000000000000001.log")).unwrap();
         file.read_exact_at(&mut byte, offset).unwrap();
         byte[0]
+    }
+
+    thread_local! {
+        /// What this thread has waited for on the device: inode numbers.
+        static WAITED: RefCell<BTreeSet<u64>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn waiting_for(file: &fs::File) {
+        let inode = file.metadata().unwrap().ino();
+        WAITED.with_borrow_mut(|waited| waited.insert(inode));
+    }
+
+    /// Whether the device was waited for on behalf of these files and folders and of no others, since
+    /// this was asked last.
+    #[track_caller]
+    fn assert_waited_for(paths: &[&Path]) {
+        let inodes = paths.iter().map(|path| fs::metadata(path).unwrap().ino()).collect();
+        assert_eq!(WAITED.take(), inodes, "{paths:?}");
+    }
+
+    /// No crash of the machine can be tried here. So this is about what the device is waited for.
+    #[test]
+    fn a_sync_waits_for_each_file_it_covers_and_for_the_folder_of_a_new_one() {
+        let (above, path, mut disk) = disk();
+        let named = |file| path.join(file_name(file));
+        assert_waited_for(&[above.path(), &above.path().join("a")]);
+        let sync = disk.log_sync();
+        let (second, table, root) = (FileId::log(2), FileId::table(1), FileId::ROOTS[0]);
+        for log in [LOG, second] {
+            disk.create(log, ROOM).unwrap();
+            disk.write_at(log, 0, b"record").unwrap();
+        }
+        assert_waited_for(&[]);
+        sync.sync(upto(second)).unwrap();
+        assert_waited_for(&[&named(LOG), &named(second), &path]);
+        sync.sync(upto(second)).unwrap();
+        assert_waited_for(&[]);
+        for record in 0..3 {
+            disk.write_at(LOG, 6 + record * 6, b"record").unwrap();
+            sync.sync(upto(second)).unwrap();
+            assert_waited_for(&[&named(LOG)]);
+        }
+        for file in [table, root] {
+            disk.create(file, 0).unwrap();
+            disk.sync(file).unwrap();
+            assert_waited_for(&[&named(file), &path]);
+            disk.append(file, b"more").unwrap();
+            disk.sync(file).unwrap();
+            assert_waited_for(&[&named(file)]);
+        }
+        // Whoever wrote what is found may have been killed before a sync.
+        drop((disk, sync));
+        let mut disk = FileDisk::open(&path).unwrap();
+        assert_waited_for(&[&named(root), &path]);
+        disk.log_sync().sync(upto(second)).unwrap();
+        assert_waited_for(&[&named(LOG), &named(second)]);
+        disk.sync(table).unwrap();
+        assert_waited_for(&[&named(table)]);
     }
 
     #[test]
@@ -202,7 +263,6 @@ mod tests {
 
     #[test]
     fn a_file_has_its_room_from_the_beginning_and_no_file_is_left_without() {
-        use std::os::unix::fs::MetadataExt;
         let (_folder, path, mut disk) = disk();
         disk.create(LOG, ROOM).unwrap();
         assert_eq!(disk.len(LOG), Ok(ROOM));

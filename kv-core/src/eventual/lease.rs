@@ -18,11 +18,11 @@ use crate::storage::{Batch, Store, Unreadable};
 /// How many counters one lease has.
 const LEASE: u64 = 1_024;
 
-/// The leases of one node, read from the store when first needed.
+/// The leases of one node.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Leases(BTreeMap<PartitionId, Lease>);
+pub struct Leases(BTreeMap<PartitionId, Lease>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Lease {
     /// The last counter that was used, or may have been.
     used: u64,
@@ -31,66 +31,58 @@ struct Lease {
 }
 
 impl Leases {
+    /// Reads all leases of a node that is being opened. None if what stands in the place of one is none:
+    /// whoever counted from the beginning then would use dots again.
+    pub fn read(store: &Store, disk: &impl Disk) -> Result<Option<Self>, Unreadable> {
+        let mut leases = Self::default();
+        let mut scan = store.scan_prefix(LEASES, &[]);
+        while let Some(item) = scan.next(disk)? {
+            let (Some(partition), Ok(end)) = (parse_lease_key(item.key), codec::decode(item.value))
+            else {
+                return Ok(None);
+            };
+            let behind = if planted(Bug::DotsRestart) { LEASE } else { 0 };
+            leases.0.insert(partition, Lease { used: end - behind, end });
+        }
+        Ok(Some(leases))
+    }
+
     /// The next counter of a partition, which the caller confirms with [`Self::confirm`] once `batch`,
     /// to which a new lease is added if needed, is in the log.
-    pub(super) fn next(
-        &mut self,
-        store: &mut Store,
-        disk: &impl Disk,
-        partition: PartitionId,
-        batch: &mut Batch,
-    ) -> Result<u64, Unreadable> {
-        let lease = self.lease(store, disk, partition)?;
+    pub(super) fn next(&self, partition: PartitionId, batch: &mut Batch) -> u64 {
+        let lease = self.lease(partition);
         let counter = lease.used + 1;
         if counter > lease.end {
             batch.put(lease_key(partition), codec::encode(&(lease.end + LEASE)));
         }
-        Ok(counter)
+        counter
     }
 
     /// The counter is used and the batch is in the log.
     pub(super) fn confirm(&mut self, partition: PartitionId, counter: u64) {
-        if let Some(lease) = self.0.get_mut(&partition) {
-            debug_assert!(counter == lease.used + 1, "counters are used one after the other");
-            lease.used = counter;
-            if counter > lease.end {
-                lease.end += LEASE;
-            }
+        let lease = self.0.entry(partition).or_default();
+        debug_assert!(counter == lease.used + 1, "counters are used one after the other");
+        lease.used = counter;
+        if counter > lease.end {
+            lease.end += LEASE;
         }
     }
 
     /// The last counter of a partition that was used, or may have been.
-    pub(super) fn used(
-        &mut self,
-        store: &mut Store,
-        disk: &impl Disk,
-        partition: PartitionId,
-    ) -> Result<u64, Unreadable> {
-        Ok(self.lease(store, disk, partition)?.used)
+    pub(super) fn used(&self, partition: PartitionId) -> u64 {
+        self.lease(partition).used
     }
 
-    fn lease(
-        &mut self,
-        store: &mut Store,
-        disk: &impl Disk,
-        partition: PartitionId,
-    ) -> Result<Lease, Unreadable> {
-        if let Some(lease) = self.0.get(&partition) {
-            return Ok(*lease);
-        }
-        let stored = store.get(&lease_key(partition), disk)?;
-        let end = stored.and_then(|(bytes, _)| codec::decode(&bytes).ok()).unwrap_or(0);
-        let mut lease = Lease { used: end, end };
-        if planted(Bug::DotsRestart) {
-            lease.used = end.saturating_sub(LEASE);
-        }
-        self.0.insert(partition, lease);
-        Ok(lease)
+    fn lease(&self, partition: PartitionId) -> Lease {
+        self.0.get(&partition).copied().unwrap_or_default()
     }
 }
 
+/// What the places of leases in the store begin with.
+const LEASES: &[u8; 1] = b"l";
+
 fn lease_key(partition: PartitionId) -> Vec<u8> {
-    let mut key = alloc::vec![b'l'];
+    let mut key = LEASES.to_vec();
     key.extend_from_slice(&partition.0.to_be_bytes());
     key
 }
@@ -99,7 +91,47 @@ fn lease_key(partition: PartitionId) -> Vec<u8> {
 #[must_use]
 pub fn parse_lease_key(bytes: &[u8]) -> Option<PartitionId> {
     match bytes {
-        [b'l', high, low] => Some(PartitionId(u16::from_be_bytes([*high, *low]))),
+        [first, high, low] if [*first] == *LEASES => {
+            Some(PartitionId(u16::from_be_bytes([*high, *low])))
+        }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::disk::SimDisk;
+    use crate::storage::StoreOptions;
+
+    #[test]
+    fn counting_begins_behind_what_may_have_been_used() {
+        let mut disk = SimDisk::default();
+        let (mut store, _) = Store::open(StoreOptions::SIMULATED, &mut disk).unwrap();
+        for boot in 0..3 {
+            let mut leases = Leases::read(&store, &disk).unwrap().unwrap();
+            assert_eq!(leases.used(PartitionId(7)), boot * LEASE);
+            for counter in boot * LEASE + 1..=boot * LEASE + 3 {
+                let mut batch = Batch::default();
+                assert_eq!(leases.next(PartitionId(7), &mut batch), counter);
+                assert_eq!(batch.is_empty(), counter > boot * LEASE + 1, "one for many");
+                store.apply(&batch, &mut disk).unwrap();
+                leases.confirm(PartitionId(7), counter);
+                assert_eq!(leases.used(PartitionId(7)), counter);
+            }
+            assert_eq!(leases.used(PartitionId(6)), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_no_lease_is_not_taken_for_none() {
+        for (key, value) in [(lease_key(PartitionId(7)), &b"\xff"[..]), (b"lx".to_vec(), b"\x01")] {
+            let mut disk = SimDisk::default();
+            let (mut store, _) = Store::open(StoreOptions::SIMULATED, &mut disk).unwrap();
+            let mut batch = Batch::default();
+            batch.put(&key, value);
+            store.apply(&batch, &mut disk).unwrap();
+            assert!(Leases::read(&store, &disk).unwrap().is_none(), "{key:?}");
+        }
     }
 }

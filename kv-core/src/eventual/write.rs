@@ -46,7 +46,7 @@ impl Eventual {
         }
         let groups = groups(ground, operation.partition, write_quorum);
         let write = check_reachable(ground, &groups).and_then(|()| {
-            let context = self.context(ground, token, seen)?;
+            let context = self.context(token, seen)?;
             self.write_here(ground, token, context)
         });
         let (object, dot, context, at) = match write {
@@ -113,12 +113,7 @@ impl Eventual {
     }
 
     /// What the write has seen.
-    fn context<D: Disk>(
-        &mut self,
-        ground: &mut Ground<'_, D>,
-        token: Token,
-        seen: Option<Context>,
-    ) -> Result<Context, RequestError> {
+    fn context(&self, token: Token, seen: Option<Context>) -> Result<Context, RequestError> {
         let Some(operation) = self.operations.get(&token) else { return Ok(Context::default()) };
         let context = match (&operation.intent, seen) {
             (_, Some(seen)) => seen,
@@ -126,8 +121,7 @@ impl Eventual {
             (Intent::Write { .. } | Intent::Read, None) => Context::default(),
         };
         // A context that claims counters which were never used would make later writes look seen.
-        let used = self.leases.used(ground.store, &*ground.disk, operation.partition);
-        let used = used.map_err(|fault| unreadable(ground, &fault))?;
+        let used = self.leases.used(operation.partition);
         if context.clock().counter_of(self.actor) > used || !context.is_of(&operation.key) {
             return Err(RequestError::Invalid(String::from(
                 "the context was not made by this cluster for this key; nothing was changed, read the key again",
@@ -160,8 +154,7 @@ impl Eventual {
             Self::load(ground, *partition, key).map_err(|fault| unreadable(ground, &fault))?;
         let mut object = found.map(|(object, _)| object).unwrap_or_default();
         let mut batch = Batch::default();
-        let counter = self.leases.next(ground.store, &*ground.disk, *partition, &mut batch);
-        let counter = counter.map_err(|fault| unreadable(ground, &fault))?;
+        let counter = self.leases.next(*partition, &mut batch);
         let dot = Dot { actor: self.actor, counter };
         if object.clock().covers(dot) {
             return Err(RequestError::Conflict(String::from(

@@ -16,7 +16,7 @@ use crate::cluster::change::NAME_BYTES;
 use crate::codec;
 use crate::disk::Disk;
 use crate::event::EventKind;
-use crate::eventual::Eventual;
+use crate::eventual::{Eventual, Leases};
 use crate::gossip::Gossip;
 use crate::id::{BootCount, Incarnation, LogPosition, NodeId};
 use crate::io::Boot;
@@ -100,6 +100,9 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
     let layout: Option<Layout> = read(&mut store, &*disk, LAYOUT, "the layout")?;
     let document: SettingsDocument =
         read(&mut store, &*disk, SETTINGS, "the settings")?.unwrap_or_default();
+    let leases = Leases::read(&store, &*disk)
+        .map_err(|fault| OpenError::Damaged("its leases", fault))?
+        .ok_or(OpenError::Unreadable("a lease"))?;
     let mut batch = Batch::default();
     batch.put(IDENTITY, codec::encode(&identity));
     let at = store.apply_always(&batch, disk).map_err(OpenError::Write)?;
@@ -130,7 +133,7 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
     let mut node = Node {
         gossip: Gossip::new(me, incarnation, count, document, gossip_rng),
         cluster: Cluster::new(now, hello, boot.partitions, boot.founding, layout),
-        eventual: Eventual::new(me, incarnation, count),
+        eventual: Eventual::new(me, incarnation, count, leases),
         store,
         out,
         clock: HybridClock::default(),

@@ -108,11 +108,8 @@ impl Memtable {
     ) {
         self.count(revision);
         let (start, end) = (Bytes::copy_from_slice(start), Bytes::copy_from_slice(end));
-        self.ranges.add(&start, &end, revision, snapshots);
-        let pieces = self.ranges.pieces().iter().map(|piece| {
-            (piece.start.len() + piece.end.len() + 8 * piece.revisions.len()) as u64 + OVERHEAD
-        });
-        self.range_bytes = pieces.sum();
+        let (before, after) = self.ranges.add(&start, &end, revision, snapshots);
+        self.range_bytes = self.range_bytes + after - before;
     }
 
     /// The newest version of the key that is not above `upto`.

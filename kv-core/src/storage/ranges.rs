@@ -69,53 +69,34 @@ impl Ranges {
     }
 
     /// Adds a removal. `snapshots`, ascending, tells which older ones must stay beside newer ones.
-    pub(super) fn add(&mut self, start: &Bytes, end: &Bytes, revision: u64, snapshots: &[u64]) {
-        let mut pieces = Vec::with_capacity(self.pieces.len() + 2);
-        // What of the new range lies behind all pieces looked at so far.
-        let mut from = start.clone();
-        for piece in self.pieces.drain(..) {
-            if piece.end <= *start || *end <= piece.start {
-                if *end <= piece.start && from < *end {
-                    join(&mut pieces, Piece::of(&from, end, revision));
-                    from = end.clone();
-                }
-                join(&mut pieces, piece);
-                continue;
-            }
-            if from < piece.start {
-                join(&mut pieces, Piece::of(&from, &piece.start, revision));
-            }
-            let Piece { start: left, end: right, revisions } = piece;
-            if left < *start {
-                let revisions = revisions.clone();
-                join(&mut pieces, Piece { start: left.clone(), end: start.clone(), revisions });
-            }
-            let (inner_start, inner_end) =
-                (left.max(start.clone()), right.clone().min(end.clone()));
-            let both = with(&revisions, revision, snapshots);
-            join(
-                &mut pieces,
-                Piece { start: inner_start, end: inner_end.clone(), revisions: both },
-            );
-            if *end < right {
-                join(&mut pieces, Piece { start: end.clone(), end: right, revisions });
-            }
-            from = inner_end;
+    /// Returns the bytes of the pieces that it changed, before and after.
+    pub(super) fn add(
+        &mut self,
+        start: &Bytes,
+        end: &Bytes,
+        revision: u64,
+        snapshots: &[u64],
+    ) -> (u64, u64) {
+        if end <= start {
+            return (0, 0);
         }
-        if from < *end {
-            join(&mut pieces, Piece::of(&from, end, revision));
-        }
-        self.pieces = pieces;
+        // Neighbours that it only touches may be joined with it.
+        let from = self.pieces.partition_point(|piece| piece.end < *start);
+        let to = self.pieces.partition_point(|piece| piece.start <= *end);
+        let (start, end) = (start.clone(), end.clone());
+        let new = Piece { start, end, revisions: alloc::vec![revision] };
+        let changed = merged(&self.pieces[from..to], &[new], snapshots);
+        let bytes = |pieces: &[Piece]| pieces.iter().map(Piece::bytes).sum();
+        let (before, after) = (bytes(&self.pieces[from..to]), bytes(&changed));
+        self.pieces.splice(from..to, changed);
         debug_assert!(self.is_sound());
+        (before, after)
     }
 
     /// Adds all removals of another.
     pub(super) fn add_all(&mut self, other: &Self, snapshots: &[u64]) {
-        for piece in &other.pieces {
-            for revision in piece.revisions.iter().rev() {
-                self.add(&piece.start, &piece.end, *revision, snapshots);
-            }
-        }
+        self.pieces = merged(&self.pieces, &other.pieces, snapshots);
+        debug_assert!(self.is_sound());
     }
 
     /// What of them lies from `start` on and before `end`; to the last if there is no `end`.
@@ -138,9 +119,62 @@ impl Ranges {
 }
 
 impl Piece {
-    fn of(start: &Bytes, end: &Bytes, revision: u64) -> Self {
-        Self { start: start.clone(), end: end.clone(), revisions: alloc::vec![revision] }
+    /// What it takes in memory, about, and the same on every machine.
+    fn bytes(&self) -> u64 {
+        (self.start.len() + self.end.len() + 8 * self.revisions.len()) as u64 + 32
     }
+}
+
+/// Pieces that are gone through from cut to cut.
+struct Rest<'a> {
+    /// Where what is left of the first one begins.
+    start: Bytes,
+    pieces: &'a [Piece],
+}
+
+impl<'a> Rest<'a> {
+    fn of(pieces: &'a [Piece]) -> Self {
+        Self { start: pieces.first().map(|piece| piece.start.clone()).unwrap_or_default(), pieces }
+    }
+
+    fn start(&self) -> Option<&Bytes> {
+        self.pieces.first().map(|_| &self.start)
+    }
+
+    /// The next place behind this one where a piece begins or ends.
+    fn cut_behind(&self, at: &Bytes) -> Option<&Bytes> {
+        let piece = self.pieces.first()?;
+        Some(if *at < self.start { &self.start } else { &piece.end })
+    }
+
+    fn revisions(&self, at: &Bytes) -> &[u64] {
+        self.pieces.first().filter(|_| self.start <= *at).map_or(&[], |piece| &piece.revisions)
+    }
+
+    /// Goes on to the next cut.
+    fn go_to(&mut self, at: &Bytes) {
+        let Some((piece, rest)) = self.pieces.split_first() else { return };
+        if piece.end <= *at {
+            *self = Self::of(rest);
+        } else if self.start < *at {
+            self.start = at.clone();
+        }
+    }
+}
+
+/// The pieces of both, cut where they overlap.
+fn merged(a: &[Piece], b: &[Piece], snapshots: &[u64]) -> Vec<Piece> {
+    let mut pieces = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (Rest::of(a), Rest::of(b));
+    while let Some(start) = a.start().into_iter().chain(b.start()).min().cloned() {
+        let cuts = a.cut_behind(&start).into_iter().chain(b.cut_behind(&start));
+        let Some(end) = cuts.min().cloned() else { break };
+        let revisions = union(a.revisions(&start), b.revisions(&start), snapshots);
+        a.go_to(&end);
+        b.go_to(&end);
+        join(&mut pieces, Piece { start, end, revisions });
+    }
+    pieces
 }
 
 /// Appends a piece, or joins it to the last if they say the same.
@@ -153,13 +187,14 @@ fn join(pieces: &mut Vec<Piece>, piece: Piece) {
     }
 }
 
-/// The revisions with one more, without those that no snapshot sees.
-fn with(revisions: &[u64], revision: u64, snapshots: &[u64]) -> Vec<u64> {
-    let mut all = revisions.to_vec();
-    let place = all.partition_point(|other| *other > revision);
-    if all.get(place) != Some(&revision) {
-        all.insert(place, revision);
+/// The revisions of both, without those that no snapshot sees.
+fn union(a: &[u64], b: &[u64], snapshots: &[u64]) -> Vec<u64> {
+    let mut all = [a, b].concat();
+    if a.is_empty() || b.is_empty() {
+        return all;
     }
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    all.dedup();
     let mut above: Option<u64> = None;
     all.retain(|older| {
         let seen = above.is_none_or(|newer| {
@@ -191,24 +226,29 @@ mod tests {
             let mut snapshots: Vec<u64> = (0..rng.below(3)).map(|_| rng.below(20)).collect();
             snapshots.sort_unstable();
             let (mut ranges, mut all) = (Ranges::default(), Vec::new());
+            // The same in two parts, as two tables have them.
+            let mut parts = [Ranges::default(), Ranges::default()];
+            let mut bytes = 0;
             for revision in 1..=rng.below(20) {
-                let (start, end) = (rng.below(30), rng.below(31));
-                if start < end {
-                    ranges.add(&key(start), &key(end), revision, &snapshots);
-                    all.push((start, end, revision));
-                }
+                let (start, end) = (key(rng.below(30)), key(rng.below(31)));
+                let (before, after) = ranges.add(&start, &end, revision, &snapshots);
+                bytes = bytes + after - before;
+                parts[rng.below(2) as usize].add(&start, &end, revision, &snapshots);
+                all.push((start[0]..end[0], revision));
             }
             assert!(ranges.is_sound());
-            for at in 0..31 {
+            assert_eq!(ranges.pieces().iter().map(Piece::bytes).sum::<u64>(), bytes);
+            let [mut joined, other] = parts;
+            joined.add_all(&other, &snapshots);
+            assert_eq!(joined, ranges);
+            for at in 0..31_u8 {
                 for upto in snapshots.iter().copied().chain([u64::MAX]) {
                     let expected = all
                         .iter()
-                        .filter(|(start, end, revision)| {
-                            (*start..*end).contains(&at) && *revision <= upto
-                        })
-                        .map(|(_, _, revision)| *revision)
+                        .filter(|(keys, revision)| keys.contains(&at) && *revision <= upto)
+                        .map(|(_, revision)| *revision)
                         .max();
-                    assert_eq!(ranges.covering(&key(at), upto), expected.unwrap_or(0));
+                    assert_eq!(ranges.covering(&[at], upto), expected.unwrap_or(0));
                 }
             }
         }

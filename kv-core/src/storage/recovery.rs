@@ -227,7 +227,7 @@ pub(super) struct Chain {
     pub(super) parts: Vec<Part>,
     /// Files that an earlier recovery had cut off and that are still there, or there again.
     orphans: Vec<FileId>,
-    /// The greatest file there is.
+    /// The greatest file there is that a store may have made.
     last: FileId,
 }
 
@@ -244,7 +244,8 @@ impl Chain {
     pub(super) fn read(first: FileId, disk: &impl Disk) -> Result<Self, OpenError> {
         let mut files = disk.list()?;
         files.retain(|file| file.kind() == Some(FileKind::Log) && first <= *file);
-        let last = files.last().copied().unwrap_or_default();
+        let own = |file: &&FileId| file.number() < FileId::FOREIGN;
+        let last = files.iter().rfind(own).copied().unwrap_or_default();
         let mut chain = Self { parts: Vec::new(), orphans: Vec::new(), last };
         let mut next: Option<LogPosition> = None;
         for segment in files.into_iter().rev() {

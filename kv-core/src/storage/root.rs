@@ -107,6 +107,15 @@ impl Root {
         }
     }
 
+    /// Whether a store may go on from here.
+    fn is_sound(&self) -> bool {
+        let (segment, _) = self.log_start;
+        self.levels.len() == LEVELS
+            && self.next_table < FileId::FOREIGN
+            && segment.kind() == Some(FileKind::Log)
+            && segment.number() < FileId::FOREIGN
+    }
+
     /// All tables with their levels.
     pub(super) fn tables(&self) -> impl Iterator<Item = (usize, &TableMeta)> {
         self.levels
@@ -202,7 +211,7 @@ pub(super) fn read(disk: &impl Disk) -> Result<Slots, OpenError> {
 }
 
 /// Writes both slots, one after the other; this is [`super::Job::Install`]. A slot that alone holds the
-/// newest root is the second: what the other names may be gone.
+/// newest root is the second: whoever opened the store was told what it says.
 pub(super) fn install(payload: &[u8], disk: &mut impl JobDisk) -> Result<(), DiskError> {
     let mut slots = FileId::ROOTS;
     let generation = |slot: FileId| match read_slot(slot, &*disk) {
@@ -266,5 +275,5 @@ fn parse(slot: FileId, bytes: &[u8]) -> Result<Option<Root>, OpenError> {
         return Err(OpenError::Format { file: slot, found: format });
     }
     let root = codec::decode::<Root>(payload).ok();
-    Ok(root.filter(|root| root.levels.len() == LEVELS))
+    Ok(root.filter(Root::is_sound))
 }

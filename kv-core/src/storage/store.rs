@@ -373,6 +373,7 @@ fn strangers(
 ) -> Result<(Vec<FileId>, u64), DiskError> {
     let files = disk.list()?;
     let tables = files.iter().filter(|file| file.kind() == Some(FileKind::Table));
-    let next = tables.map(|table| table.number() + 1).max().unwrap_or(0);
+    let numbers = tables.map(|table| table.number()).filter(|number| *number < FileId::FOREIGN);
+    let next = numbers.max().map_or(0, |last| last + 1);
     Ok((files.into_iter().filter(|file| !root.owns(*file, !never)).collect(), next))
 }

@@ -1,11 +1,12 @@
 //! A full disk refuses writes and changes nothing; a disk that fails stops the store for good.
 
 use kv_core::disk::{Disk, DiskError};
-use kv_core::id::FileId;
+use kv_core::id::{FileId, FileKind};
 use kv_core::rng::Rng;
 use kv_core::storage::{Batch, Store, StoreError, StoreOptions, StoreView};
 
 use crate::history::{Change, History, SMALL, Step, any_changes, any_step, contents_of};
+use crate::image::{image_of, of_kind};
 
 fn batch(key: &str, value: impl Into<Vec<u8>>) -> Batch {
     let mut batch = Batch::default();
@@ -140,6 +141,8 @@ fn the_reserve_lets_a_memtable_be_written_and_is_taken_again() {
     assert!(history.disk.len(FileId::RESERVE).is_err(), "that of the reserve");
     let write = Step::Batch(vec![Change::Put(b"k".to_vec(), vec![1])]);
     assert_eq!(history.step(&write), Err(StoreError::Full));
+    let unlogged = Step::Unlogged(vec![Change::Put(b"u".to_vec(), vec![1])]);
+    assert_eq!(history.step(&unlogged), Err(StoreError::Full), "it would fill the memory");
     assert_eq!(history.read().as_ref(), Ok(&history.expected()));
     history.disk.limit(None);
     history.step(&write).unwrap();
@@ -160,6 +163,8 @@ fn a_compaction_that_found_no_room_is_begun_again_when_the_store_is_told_to() {
         history.step(&Step::Everything).unwrap();
         history.disk.limit(Some(0));
         history.settle();
+        let tables = of_kind(&image_of(&history.disk), FileKind::Table).count();
+        assert_eq!(tables, 2, "what it had begun to write takes no room");
         history.disk.limit(None);
         history.put("k", "there is room");
         history.settle();

@@ -437,6 +437,25 @@ fn full_segments_are_verified_once_and_only_when_they_are_durable() {
 }
 
 #[test]
+fn nothing_is_said_of_a_segment_that_went_while_it_was_verified() {
+    let mut history = log(SEGMENT_BYTES);
+    history.put("a", vec![0; 300]);
+    history.put("b", vec![0; 300]);
+    let History { store, disk, .. } = &mut history;
+    disk.sync_log(store.end()).unwrap();
+    store.synced(store.end());
+    let (verification, verify) = store.next_job().expect("a full segment is durable");
+    assert!(matches!(verify, Job::VerifySegment { segment, .. } if segment == FileId::log(1)));
+    store.flush();
+    while let Some((id, job)) = store.next_job() {
+        store.job_done(id, job.run(disk), disk);
+    }
+    let result = verify.run(disk);
+    assert_eq!(result, Err(DiskError::NotFound), "its batches are in a table");
+    assert_eq!(store.job_done(verification, result, disk), None);
+}
+
+#[test]
 fn verifying_names_the_first_damaged_record() {
     let history = closed_log(SEGMENT_BYTES, 24);
     let (segment, _) = crowded_segment(&history);
@@ -457,12 +476,14 @@ fn verifying_names_the_first_damaged_record() {
             Ok(JobResult::Verified { records, damaged_at })
         );
     }
-    let mut image = image_of(&history.disk);
-    image.get_mut(&segment).unwrap().truncate(inside[0] as usize);
-    let disk = disk_of(&image);
-    assert_eq!(
-        verify_segment(&disk, segment, bytes),
-        Ok(JobResult::Verified { records: 1, damaged_at: Some(inside[0]) })
-    );
-    assert_eq!(verify_segment(&disk, FileId::log(99), 1), Err(DiskError::NotFound));
+    let (mut short, mut zeros) = (image_of(&history.disk), image_of(&history.disk));
+    short.get_mut(&segment).unwrap().truncate(inside[0] as usize);
+    zeros.get_mut(&segment).unwrap()[inside[0] as usize..].fill(0);
+    for image in [short, zeros] {
+        assert_eq!(
+            verify_segment(&disk_of(&image), segment, bytes),
+            Ok(JobResult::Verified { records: 1, damaged_at: Some(inside[0]) })
+        );
+    }
+    assert_eq!(verify_segment(&history.disk, FileId::log(99), 1), Err(DiskError::NotFound));
 }

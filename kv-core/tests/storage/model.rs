@@ -154,6 +154,31 @@ fn a_value_requires_the_position_of_its_own_batch() {
     assert_eq!(history.store.durable(), last, "durability is never taken back");
 }
 
+/// Tables that lie whole within a removed range go unread, once nobody can look behind the removal.
+#[test]
+fn what_only_a_snapshot_shows_goes_when_it_is_given_back() {
+    let mut history = History::new(SMALL);
+    for number in 0..60 {
+        history.put(&format!("k{number:02}"), vec![number; 100]);
+        history.settle();
+    }
+    history.step(&Step::Everything).unwrap();
+    history.settle();
+    let bytes = history.store.view().table_bytes();
+    let snapshot = history.store.snapshot();
+    history.step(&Step::Batch(vec![Change::RemoveRange(b"k".into(), b"l".into())])).unwrap();
+    history.step(&Step::Flush).unwrap();
+    history.settle();
+    assert_eq!(history.read(), Ok(Contents::new()));
+    let found = history.store.get_at(&snapshot, b"k07", &history.disk).unwrap();
+    assert_eq!(found.map(|(value, _)| value.to_vec()), Some(vec![7; 100]));
+    assert!(bytes < history.store.view().table_bytes());
+    history.store.release(snapshot);
+    history.settle();
+    let view = history.store.view();
+    assert!(view.table_bytes() < bytes / 10 && view.versions == 0, "{view:?}");
+}
+
 /// Moving to a table does not make a value durable before its log is.
 #[test]
 fn a_table_is_named_only_when_the_log_before_it_is_durable() {
@@ -168,6 +193,55 @@ fn a_table_is_named_only_when_the_log_before_it_is_durable() {
     history.settle();
     assert_eq!(history.store.view().levels[0].tables.len(), 1);
     assert_eq!(history.get(b"a").unwrap().as_deref(), Some(&b"1"[..]));
+}
+
+/// The root is edited in the order in which its edits came up. So a table that is to move stands behind
+/// a flush that waits for the log; when that is synced, both are done and merging goes on.
+#[test]
+fn a_move_that_waits_behind_a_flush_holds_nothing_up_for_good() {
+    let mut waited = 0;
+    for seed in 0..30 {
+        let mut rng = Rng::new(seed);
+        let mut history = History::new(SMALL);
+        for number in 0..200_u64 {
+            // Ascending keys, so that nothing overlaps.
+            let key = format!("k{number:05}").into_bytes();
+            let _ = history.step(&Step::Batch(vec![Change::Put(key, vec![0; 100])]));
+            for _ in 0..rng.below(4) {
+                history.step(&Step::Run(rng.any())).unwrap();
+                history.step(&Step::Tell(rng.any())).unwrap();
+            }
+            if rng.below(12) == 0 {
+                history.sync();
+            }
+            let view = history.store.view();
+            let too_large = view.levels[1].target_bytes < view.levels[1].bytes();
+            waited += u64::from(too_large && !history.is_busy());
+        }
+        history.settle();
+        let view = history.store.view();
+        assert!(history.store.is_settled());
+        assert!(view.levels[1].bytes() <= view.levels[1].target_bytes, "seed {seed}");
+        assert!(view.levels[0].tables.len() < 4, "seed {seed}");
+        assert_eq!(history.read().as_ref(), Ok(&history.expected()), "seed {seed}");
+    }
+    assert!(waited > 10, "{waited}");
+}
+
+/// Else a node that is often started would read the same back again and again.
+#[test]
+fn what_was_read_back_goes_to_a_table_unless_it_is_little() {
+    let mut history = History::new(SMALL);
+    history.put("a", [0; 100]);
+    history.reopen();
+    history.settle();
+    let view = history.store.view();
+    assert_eq!((view.levels[0].tables.len(), view.memtable.0), (1, 0));
+    history.put("b", "1");
+    history.reopen();
+    history.settle();
+    let view = history.store.view();
+    assert_eq!((view.levels[0].tables.len(), view.memtable.0), (1, 1));
 }
 
 #[test]

@@ -146,7 +146,8 @@ impl OpenFile {
     pub(super) fn sync(&self) -> Result<(), DiskError> {
         if self.dirty.swap(false, Ordering::AcqRel) {
             self.write_out()?;
-            let synced = self.write_zeros().and_then(|()| self.file.sync_data());
+            let synced =
+                self.write_zeros().and_then(|()| wait_for_device(&self.file, File::sync_data));
             synced.map_err(|error| self.fail(error))?;
         }
         self.failed.get().map_or(Ok(()), |error| Err(error.clone()))
@@ -249,4 +250,29 @@ impl Writing {
 /// Locks. What is locked here is changed in steps that cannot panic, so it is whole in any case.
 pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until a file, or a folder, is on the device.
+pub(super) fn wait_for_device(file: &File, sync: fn(&File) -> io::Result<()>) -> io::Result<()> {
+    #[cfg(test)]
+    super::tests::waiting_for(file);
+    sync(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_failed_sync_every_later_one_fails_alike() {
+        // The first of these cannot be synced; the second is full, which shows only then.
+        for (device, is_log) in [("/dev/null", false), ("/dev/full", true)] {
+            let device = File::options().write(true).open(device).unwrap();
+            let file = OpenFile::created(device, 100, 1, is_log);
+            file.write(0, b"record").unwrap();
+            let failed = file.sync();
+            assert!(matches!(failed, Err(DiskError::Io(_))), "{failed:?}");
+            assert_eq!(file.sync(), failed);
+        }
+    }
 }

@@ -18,7 +18,7 @@ use kv_core::id::{FileId, FileKind};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::file::{OpenFile, held};
+use super::file::{OpenFile, held, wait_for_device};
 
 const LOCK_FILE: &str = "lock";
 
@@ -239,7 +239,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    wait_for_device(&File::open(path)?, File::sync_all)
 }
 
 /// What an error of the operating system means to a node.

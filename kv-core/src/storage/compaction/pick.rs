@@ -183,6 +183,9 @@ mod tests {
         root.levels[2].clear();
         let moved = Pick::Move { table: table(1, "a", "c", 60), level: 2 };
         assert_eq!(pick(&root, &options(), false), Some(moved));
+        root.levels[1][0].properties.removals = 1;
+        let merged = alloc::vec![alloc::vec![1]];
+        assert_eq!(files(pick(&root, &options(), false)), (merged, 2, true), "its removal goes");
     }
 
     #[test]

@@ -419,20 +419,13 @@ impl Store {
         self.tables = self.tables.replaced(root, disk);
     }
 
-    /// A job had no room, and will be begun again.
+    /// A job had no room, and will be begun again: what made it due still does, but for a flush.
     fn undone(&mut self, running: &Running) {
-        match running {
-            Running::Flush => {
-                let running = |frozen: &&mut super::Frozen| frozen.state == FlushState::Running;
-                if let Some(frozen) = self.frozen.iter_mut().find(running) {
-                    frozen.state = FlushState::Waiting;
-                }
-            }
-            Running::Install { .. } => {
-                // The slot that was being written may be torn; the other is whole.
-                self.work.repair_slots = true;
-            }
-            Running::Compact(_) | Running::Remove | Running::Verify(_) => {}
+        let flushed = |frozen: &&mut super::Frozen| {
+            matches!(running, Running::Flush) && frozen.state == FlushState::Running
+        };
+        if let Some(frozen) = self.frozen.iter_mut().find(flushed) {
+            frozen.state = FlushState::Waiting;
         }
     }
 
