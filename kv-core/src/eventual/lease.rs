@@ -42,7 +42,7 @@ impl Leases {
                 return Ok(None);
             };
             let behind = if planted(Bug::DotsRestart) { LEASE } else { 0 };
-            leases.0.insert(partition, Lease { used: end - behind, end });
+            leases.0.insert(partition, Lease { used: u64::saturating_sub(end, behind), end });
         }
         Ok(Some(leases))
     }
