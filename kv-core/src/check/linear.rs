@@ -11,6 +11,9 @@
 //! Left out: answers that tell something without having an effect, such as a compare-and-set that found
 //! another value: it counts as failed.
 
+mod item;
+mod placed;
+mod rings;
 mod search;
 mod witness;
 
@@ -20,7 +23,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use self::search::{Found, Item, Value};
+use self::item::{Item, Value};
+use self::search::Found;
 use super::history::{Kind, Operation, value_words};
 use super::{Promise, Verdict, by_key};
 

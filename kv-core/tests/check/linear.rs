@@ -94,9 +94,14 @@ fn a_stale_read_in_a_long_history_is_named_with_few_others() {
 #[test]
 fn many_open_writes_and_deep_concurrency_are_decided() {
     let mut rng = Rng::new(8);
-    let load = Load { operations: 3_000, clients: 100, keys: 1, deletes: 0, swaps: 0, unknown: 30 };
-    for _ in 0..5 {
-        assert_eq!(judge(&register::history(&mut rng, &load)), Verdict::Holds);
+    let plain =
+        Load { operations: 3_000, clients: 100, keys: 1, deletes: 0, swaps: 0, unknown: 30 };
+    let mixed =
+        Load { operations: 3_000, clients: 300, keys: 8, deletes: 10, swaps: 5, unknown: 20 };
+    for load in [plain, mixed] {
+        for _ in 0..5 {
+            assert_eq!(judge(&register::history(&mut rng, &load)), Verdict::Holds);
+        }
     }
 }
 

@@ -8,50 +8,23 @@
 //! What a key with one value allows keeps the tree narrow. None of these rules loses an order:
 //!
 //! - An operation that may come next, returns what is there and changes nothing comes next.
-//! - A write whose value nobody left expects comes right before the next write, if it may: there it is
+//! - A write whose value nobody left can find comes right before the next write, if it may: there it is
 //!   seen by nobody. All such writes then go along with that one, in one step.
+//! - If nobody left can find what is there, a write whose readers all may come right after it is next.
 //! - A value that some answer left needs, and that nobody left can bring back, is not overwritten.
 //! - A write with an unknown outcome is used only where somebody left expects its value.
+//!
+//! Nobody can find a value who was called after something else had surely replaced it.
 
 use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Bounds;
+use super::item::{Item, Value, reach};
+use super::placed::Placed;
+use super::rings::Rings;
 use crate::time::Mono;
-
-/// A value of the key by number; [`Item::ABSENT`] if there is none.
-pub(super) type Value = u32;
-
-/// One operation.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Item {
-    pub(super) called: Mono,
-    /// None if it may have no effect, or one at any later time.
-    pub(super) returned: Option<Mono>,
-    /// The value that must be there.
-    pub(super) expects: Option<Value>,
-    /// The value that is there afterwards, if it changes that.
-    pub(super) leaves: Option<Value>,
-}
-
-impl Item {
-    /// The value of a key that has none, as every key at first.
-    pub(super) const ABSENT: Value = 0;
-
-    fn is_sure(&self) -> bool {
-        self.returned.is_some()
-    }
-
-    /// From when on nothing may come before it any more.
-    fn deadline(&self) -> Mono {
-        self.returned.unwrap_or(Mono(u64::MAX))
-    }
-
-    fn is_plain_write(&self) -> bool {
-        self.expects.is_none() && self.leaves.is_some()
-    }
-}
 
 /// What a search came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +51,12 @@ pub(super) fn search(items: &[Item], bounds: &mut Bounds) -> Found {
 struct Search {
     items: Vec<Item>,
     bounds: Bounds,
-    /// The operations left, in the order of their calls: a ring of indices with the number of all
-    /// operations as its head.
-    next: Vec<usize>,
-    previous: Vec<usize>,
+    /// The operations left, in the order of their calls. The first ring has all of them, and there is
+    /// another for each value with those who expect it.
+    left: Rings,
+    expecting: Rings,
+    /// Who is called later than this cannot find what the operation left.
+    reach: Vec<Mono>,
     sure_left: usize,
     value: Value,
     /// Of each value, who is left that has to do with it.
@@ -129,11 +104,19 @@ impl Search {
             count(&mut demand, item, |number| *number -= 1);
         }
         let items: Vec<Item> = useful.into_iter().copied().collect();
-        let head = items.len();
+        let (mut left, mut expecting) =
+            (Rings::new(items.len(), 1), Rings::new(items.len(), demand.len()));
+        for (index, item) in items.iter().enumerate() {
+            left.append(0, index);
+            if let Some(value) = item.expects {
+                expecting.append(value as usize, index);
+            }
+        }
         Self {
             bounds,
-            next: (1..=head).chain([0]).collect(),
-            previous: [head].into_iter().chain(0..head).collect(),
+            left,
+            expecting,
+            reach: reach(&items),
             sure_left: items.iter().filter(|item| item.is_sure()).count(),
             value: Item::ABSENT,
             demand,
@@ -181,14 +164,12 @@ impl Search {
 
     /// If this was not tried before, what may come next becomes a choice. Whether there was room.
     fn remember(&mut self) -> bool {
-        // A value that nobody left expects is as good as any other such value.
-        let seen = self.demand[self.value as usize].expect > 0;
-        let key = self.placed.key(if seen { self.value } else { Value::MAX });
-        self.bounds.steps = self.bounds.steps.saturating_sub(self.placed.words.len() as u64 / 8);
-        let bytes = 8 * key.len() as u64 + 64;
+        let (candidates, found) = self.candidates();
+        // A value that nobody left can find is as good as any other such value.
+        let key = self.placed.key(if found { self.value } else { Value::MAX });
+        self.bounds.steps = self.bounds.steps.saturating_sub(self.placed.words() / 8);
+        let bytes = 8 * (key.len() + candidates.len()) as u64 + 128;
         if self.tried.insert(key) {
-            let candidates = self.candidates();
-            let bytes = bytes + 8 * candidates.len() as u64;
             let (placed, value) = (self.order.len(), self.value);
             self.choices.push(Choice { candidates, tried: 0, placed, value });
             let Some(left) = self.bounds.memory.checked_sub(bytes) else { return false };
@@ -216,27 +197,58 @@ impl Search {
         false
     }
 
-    /// Every write that may come next and is worth trying, the most urgent first.
-    fn candidates(&mut self) -> Vec<usize> {
-        let mut found = Vec::new();
+    /// Every write that may come next and is worth trying, the most urgent first; and whether anybody
+    /// left can find what is there. Who expects it and could come next has been placed, so that is only
+    /// who changes it, or comes after a write of the same.
+    fn candidates(&mut self) -> (Vec<usize>, bool) {
+        let mut worthy = Vec::new();
         // Until when a value must be there at the latest.
         let mut wanted: Vec<(Value, Mono)> = Vec::new();
-        self.walk(|search, index, item| {
-            if let Some(value) = item.expects {
-                wanted.push((value, item.deadline()));
-            }
+        let mut found = false;
+        let deadline = self.walk(|search, index, item| {
+            wanted.extend(item.expects.map(|value| (value, item.deadline())));
+            found |= [item.expects, item.leaves].contains(&Some(search.value));
             if search.is_worth_trying(item) {
-                found.push(index);
+                worthy.push(index);
             }
             false
         });
+        if !found
+            && let Some(next) = worthy.iter().find(|index| self.is_read_at_once(**index, deadline))
+        {
+            return (vec![*next], found);
+        }
         wanted.sort_unstable();
         wanted.dedup_by_key(|(value, _)| *value);
-        let mut keyed: Vec<_> = found.iter().map(|index| self.urgency(*index, &wanted)).collect();
+        let mut keyed: Vec<_> = worthy.iter().map(|index| self.urgency(*index, &wanted)).collect();
         keyed.sort_unstable();
         // Among writes that nobody sees, and among equal ones without an end, one stands for all.
         keyed.dedup_by_key(|(unseen, _, twin, index)| (*unseen, twin.ok_or(*index)));
-        keyed.into_iter().map(|(.., index)| index).collect()
+        (keyed.into_iter().map(|(.., index)| index).collect(), found)
+    }
+
+    /// Whether some may come right after a write, only read it, and are all who can find it.
+    fn is_read_at_once(&self, index: usize, deadline: Mono) -> bool {
+        let item = self.items[index];
+        let Some(value) = item.leaves.filter(|_| item.is_plain_write()) else { return false };
+        let mut readers = self.expecting.iter(value as usize).map(|reader| self.items[reader]);
+        let mut some = false;
+        let next = readers.find(|reader| {
+            let at_once = reader.called <= deadline && reader.leaves.is_none();
+            some |= at_once;
+            !at_once
+        });
+        some && next.is_none_or(|next| next.called > deadline.max(self.reach[index]))
+    }
+
+    /// Whether nobody left can find what a write leaves, wherever it comes.
+    fn is_unseen(&self, index: usize) -> bool {
+        let item = self.items[index];
+        let Some(value) = item.leaves.filter(|_| item.is_plain_write() && item.is_sure()) else {
+            return false;
+        };
+        let first = self.expecting.iter(value as usize).next();
+        first.is_none_or(|first| self.items[first].called > self.reach[index])
     }
 
     fn is_worth_trying(&self, item: &Item) -> bool {
@@ -264,7 +276,7 @@ impl Search {
     ) -> (bool, Mono, Option<Value>, usize) {
         let item = self.items[index];
         let leaves = item.leaves.unwrap_or(Item::ABSENT);
-        let unseen = item.is_plain_write() && self.demand[leaves as usize].expect == 0;
+        let unseen = self.is_unseen(index);
         let by = wanted.binary_search_by_key(&leaves, |(value, _)| *value);
         let by = by.map_or(Mono(u64::MAX), |at| wanted[at].1);
         let endless = (!item.is_sure() && item.is_plain_write()).then_some(leaves);
@@ -276,14 +288,12 @@ impl Search {
     fn take(&mut self, candidate: usize) {
         let item = self.items[candidate];
         if item.is_plain_write() {
-            self.walk(|search, index, item| {
-                let unseen = item.is_sure()
-                    && item.is_plain_write()
-                    && item.leaves.is_some_and(|value| search.demand[value as usize].expect == 0);
-                if unseen && index != candidate {
+            self.walk(|search, index, _| {
+                let along = index != candidate && search.is_unseen(index);
+                if along {
                     search.place(index);
                 }
-                unseen && index != candidate
+                along
             });
         }
         self.place(candidate);
@@ -291,25 +301,28 @@ impl Search {
     }
 
     /// Shows all operations that may come next, in the order of their calls. One of which `visit`
-    /// says that it was placed no longer stands before others.
-    fn walk(&mut self, mut visit: impl FnMut(&mut Self, usize, &Item) -> bool) {
-        let head = self.items.len();
+    /// says that it was placed no longer stands before others. Returns until when one of the others has
+    /// to come.
+    fn walk(&mut self, mut visit: impl FnMut(&mut Self, usize, &Item) -> bool) -> Mono {
         let mut deadline = Mono(u64::MAX);
-        let mut index = self.next[head];
-        while index != head && self.items[index].called <= deadline {
+        let mut next = self.left.first(0);
+        while let Some(index) = next {
+            let item = self.items[index];
+            if item.called > deadline {
+                break;
+            }
             self.bounds.steps = self.bounds.steps.saturating_sub(1);
-            let (item, next) = (self.items[index], self.next[index]);
+            next = self.left.after(index);
             if !visit(self, index, &item) {
                 deadline = deadline.min(item.deadline());
             }
-            index = next;
         }
+        deadline
     }
 
     fn place(&mut self, index: usize) {
-        let (previous, next) = (self.previous[index], self.next[index]);
-        self.next[previous] = next;
-        self.previous[next] = previous;
+        self.left.take_out(index);
+        self.expecting.take_out(index);
         let item = self.items[index];
         count(&mut self.demand, &item, |number| *number -= 1);
         self.sure_left -= usize::from(item.is_sure());
@@ -319,9 +332,8 @@ impl Search {
 
     fn take_back(&mut self) {
         let Some(index) = self.order.pop() else { return };
-        let (previous, next) = (self.previous[index], self.next[index]);
-        self.next[previous] = index;
-        self.previous[next] = index;
+        self.left.put_back(index);
+        self.expecting.put_back(index);
         let item = self.items[index];
         count(&mut self.demand, &item, |number| *number += 1);
         self.sure_left += usize::from(item.is_sure());
@@ -340,45 +352,5 @@ fn count(demand: &mut [Demand], item: &Item, change: impl Fn(&mut u32)) {
     }
     if let Some(value) = item.leaves {
         change(&mut demand[value as usize].leave);
-    }
-}
-
-/// Which operations are placed, a bit for each: first those that were done for certain, for they are
-/// placed nearly in order, and so a long history has short keys.
-struct Placed {
-    words: Vec<u64>,
-    /// How many of the words are of those that were done for certain.
-    sure: usize,
-    /// The bit of each operation.
-    bits: Vec<usize>,
-}
-
-impl Placed {
-    fn new(items: &[Item]) -> Self {
-        let sure_items = items.iter().filter(|item| item.is_sure()).count();
-        let sure = sure_items.div_ceil(64);
-        let (mut first, mut second) = (0, 64 * sure);
-        let bits = items.iter().map(|item| {
-            let bit = if item.is_sure() { &mut first } else { &mut second };
-            *bit += 1;
-            *bit - 1
-        });
-        let bits = bits.collect();
-        Self { words: vec![0; second.div_ceil(64)], sure, bits }
-    }
-
-    fn turn(&mut self, index: usize) {
-        let bit = self.bits[index];
-        self.words[bit / 64] ^= 1 << (bit % 64);
-    }
-
-    /// The set and the value, without the words at the ends that say nothing.
-    fn key(&self, value: Value) -> Vec<u64> {
-        let (sure, unsure) = self.words.split_at(self.sure);
-        let first = sure.iter().position(|word| *word != u64::MAX).unwrap_or(sure.len());
-        let end =
-            sure.iter().rposition(|word| *word != 0).map_or(first, |last| first.max(last + 1));
-        let head = (u64::from(value) << 32) | first as u64;
-        [head].into_iter().chain(sure[first..end].iter().chain(unsure).copied()).collect()
     }
 }

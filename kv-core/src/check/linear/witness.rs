@@ -13,7 +13,8 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
-use super::search::{Found, Item, Value, search};
+use super::item::{Item, Value};
+use super::search::{Found, search};
 use super::{Bounds, Task};
 use crate::check::history::{Kind, Operation, value_words};
 use crate::check::{Objection, Promise, list};
