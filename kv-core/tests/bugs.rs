@@ -58,7 +58,8 @@ fn every_planted_bug_is_found_and_made_small() {
         println!("    {before} actions and operations became {after}: {smaller}");
         let nodes = best.schedule.config.nodes;
         let promise = objection.promise;
-        rows += &format!("| {bug:?} | {seed} | {promise} | {before} | {after} on {nodes} nodes |\n");
+        rows +=
+            &format!("| {bug:?} | {seed} | {promise} | {before} | {after} on {nodes} nodes |\n");
         assert!(after * 2 < before, "{bug:?}: {after} of {before} are left");
         if let Some(folder) = std::env::var_os("KV_LINKS") {
             keep(Path::new(&folder), bug, best);
@@ -66,7 +67,7 @@ fn every_planted_bug_is_found_and_made_small() {
     }
     plant(None);
     if let Some(file) = std::env::var_os("KV_REPORT") {
-        std::fs::write(file, rows).expect("the report can be written");
+        fs::write(file, rows).expect("the report can be written");
     }
     assert!(missed.is_empty(), "not found in {BUDGET} seeds: {missed:?}");
 }

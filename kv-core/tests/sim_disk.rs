@@ -191,7 +191,11 @@ fn a_failed_sync_halts_the_node_at_whatever_moment_and_costs_nothing() {
         }
         let (key, value) = ("k4".into(), vec![b'v'; 9_000].into());
         world
-            .act(Action::Client { node: 0, operation: ClientOperation::Put { key, value } })
+            .act(Action::Client {
+                client: None,
+                node: 0,
+                operation: ClientOperation::Put { key, value },
+            })
             .unwrap();
         // Now the next sync is that of the log, or of a table, or of the root that names it.
         pass(&mut world, seed * 500);

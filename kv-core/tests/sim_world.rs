@@ -348,6 +348,7 @@ fn one_message_is_picked_out_and_lost_or_held_up() {
     let mut world = world(SimConfig { nodes: 3, ..SimConfig::default() });
     world.run_until(Mono(3 * SECOND), u64::MAX);
     let put = Action::Client {
+        client: None,
         node: 0,
         operation: ClientOperation::Put { key: "k".into(), value: "v".into() },
     };

@@ -36,7 +36,9 @@ pub(crate) fn run(what: &str, show: bool) -> Result<(), End> {
         return output(format!("{words}, as the link says\n").as_bytes());
     }
     let why = match found.build == BUILD {
-        true => String::from("the core is the same, so this is a bug in kv; please report it with the link"),
+        true => String::from(
+            "the core is the same, so this is a bug in kv; please report it with the link",
+        ),
         false => format!(
             "the link was made by core build {}, this is {BUILD}; play it with the release that made it",
             found.build
@@ -85,9 +87,8 @@ pub(crate) fn script(schedule: &Schedule) -> impl Iterator<Item = String> {
 fn play(run: &Run, mut look: impl FnMut(&World) -> std::io::Result<()>) -> Result<World, End> {
     /// A world keeps more than this many events, however many one step has.
     const STEPS: u64 = 100;
-    let refused = |refused: ActionRefused| {
-        End::failed(format!("the run cannot be played: {}", refused.0))
-    };
+    let refused =
+        |refused: ActionRefused| End::failed(format!("the run cannot be played: {}", refused.0));
     let mut timeline = Timeline::of_run(run).map_err(refused)?;
     loop {
         let reached = timeline.go_on(STEPS).map_err(refused)?;
@@ -108,7 +109,8 @@ fn text(what: &str) -> Result<String, End> {
         }
         Err(error) => return Err(End::misuse(format!("{what} cannot be read: {error}"))),
     };
-    let line = found.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("# "));
+    let line =
+        found.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("# "));
     let line = line.unwrap_or_default();
     Ok(line.split_once("#run=").map_or(line, |(_, text)| text).to_owned())
 }

@@ -104,12 +104,8 @@ const SHRINKING: u64 = 2_000;
 
 /// `kv sim`.
 pub(crate) fn run(args: &SimArgs) -> Result<(), End> {
-    let plan = Plan {
-        strikes: args.faults,
-        nodes: args.nodes,
-        per_second: args.ops,
-        moves: args.moves,
-    };
+    let plan =
+        Plan { strikes: args.faults, nodes: args.nodes, per_second: args.ops, moves: args.moves };
     check(args)?;
     if args.trace {
         return trace(args, &plan);
@@ -148,7 +144,8 @@ fn check(args: &SimArgs) -> Result<(), End> {
 
 fn progress(seeds: Seeds) -> ProgressBar {
     let bar = ProgressBar::new((seeds.last - seeds.first).saturating_add(1));
-    let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} seeds, {eta} left");
+    let style =
+        ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} seeds, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }
@@ -167,7 +164,9 @@ fn each(args: &SimArgs, plan: &Plan, mut done: impl FnMut(u64, Report)) -> Resul
                 while !stop.load(Ordering::Relaxed) {
                     let nth = next.fetch_add(1, Ordering::Relaxed);
                     let Some(seed) = args.seeds.first.checked_add(nth) else { return };
-                    if seed > args.seeds.last || tell.send((seed, trial::of_seed(seed, plan))).is_err() {
+                    if seed > args.seeds.last
+                        || tell.send((seed, trial::of_seed(seed, plan))).is_err()
+                    {
                         return;
                     }
                 }

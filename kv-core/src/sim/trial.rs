@@ -63,6 +63,57 @@ pub struct Plan {
     pub nodes: Option<u16>,
     /// How many operations begin per second; drawn from the seed if none.
     pub per_second: Option<u32>,
+    /// Whether the number of replicas changes on the way, so that partitions move.
+    pub moves: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { strikes: 60, nodes: None, per_second: None, moves: false }
+    }
+}
+
+/// How long a cluster may take to be whole once nothing is broken any more.
+const RECOVERY: Micros = Micros::from_millis(8_000);
+/// Longer than any request may take once the cluster is whole.
+const PATIENCE: Micros = Micros::from_millis(2_500);
+/// The history is looked at so often that none of it is missed.
+const GLANCE: Micros = Micros::from_millis(100);
+/// More outputs than this never wait for one sync.
+const HELD_MAX: u64 = 10_000;
+/// The most replicas there are while partitions move.
+const REPLICAS_MAX: u64 = 5;
+
+/// Attacks the cluster of this seed and judges it.
+pub fn of_seed(seed: u64, plan: &Plan) -> Result<Report, ActionRefused> {
+    let mut nemesis = match plan.moves {
+        true => Nemesis::moving_partitions(seed, REPLICAS_MAX),
+        false => Nemesis::new(seed),
+    };
+    let mut config = nemesis.config(seed);
+    config.nodes = plan.nodes.unwrap_or(config.nodes);
+    config.workload.per_second = plan.per_second.unwrap_or(config.workload.per_second);
+    let mut trial = Trial::begin(config)?;
+    for _ in 0..plan.strikes {
+        nemesis.strike(&mut trial.world);
+        trial.follow();
+    }
+    Ok(trial.finish())
+}
+
+/// Does what the schedule says and judges what becomes of it.
+pub fn of_schedule(schedule: &Schedule) -> Result<Report, ActionRefused> {
+    let mut trial = Trial::begin(schedule.config.clone())?;
+    for TimedAction { at, action } in &schedule.actions {
+        trial.pass_until(*at);
+        // A smaller schedule may mend what was never broken.
+        drop(trial.world.act(action.clone()));
+    }
+    trial.pass_until(schedule.until);
+    Ok(trial.finish())
+}
+
+impl Schedule {
     /// The schedule of a run. The judges will read all keys behind its end.
     #[must_use]
     pub fn of(run: &Run) -> Self {
@@ -170,7 +221,8 @@ impl Trial {
         let failed = self.history.records().find(|record| match &record.outcome {
             None => true,
             Some((at, outcome)) => {
-                let late = *at - record.called > PATIENCE && !state::was_paused(&self.world, record);
+                let late =
+                    *at - record.called > PATIENCE && !state::was_paused(&self.world, record);
                 late || (record.number >= from && outcome.is_err())
             }
         });
@@ -181,7 +233,10 @@ impl Trial {
             Some((at, Err(error))) if *at - record.called <= PATIENCE => {
                 format!("nothing was broken any more, and n{node} did not {what}: {error}")
             }
-            _ => format!("n{node} was asked to {what} at {} µs and did not answer in time", record.called.0),
+            _ => format!(
+                "n{node} was asked to {what} at {} µs and did not answer in time",
+                record.called.0
+            ),
         };
         let numbers = alloc::vec![record.number];
         let at = self.world.now();

@@ -193,6 +193,27 @@ fn deepest_table(history: &History) -> FileId {
     tables.expect("there is a table").file
 }
 
+/// From both ends a scan shows all keys up to those that are suspect, and then says so.
+fn scans_end_at_the_loss(store: &Store, disk: &SimDisk, loss: &Suspect) {
+    for direction in [Direction::Forward, Direction::Backward] {
+        let mut scan = store.scan(b"", None, direction);
+        let mut passed = 0;
+        let fault = loop {
+            match scan.next(disk) {
+                Ok(item) => {
+                    let key = item.expect("it comes to what is suspect").key;
+                    let forward = direction == Direction::Forward;
+                    assert!(if forward { key < &loss.start[..] } else { &loss.end[..] <= key }, "{key:?}");
+                    passed += 1;
+                }
+                Err(fault) => break fault,
+            }
+        };
+        assert_eq!(fault.file, loss.file);
+        assert!(passed > 2, "{passed} keys stand before the loss");
+    }
+}
+
 #[test]
 fn what_a_compaction_cannot_read_is_suspect_until_it_is_trusted_again() {
     let mut history = store_with_tables(20);
@@ -239,23 +260,7 @@ fn what_a_compaction_cannot_read_is_suspect_until_it_is_trusted_again() {
             }
         }
     }
-    for direction in [Direction::Forward, Direction::Backward] {
-        let mut scan = store.scan(b"", None, direction);
-        let mut passed = 0;
-        let fault = loop {
-            match scan.next(&disk) {
-                Ok(item) => {
-                    let key = item.expect("it comes to what is suspect").key;
-                    let forward = direction == Direction::Forward;
-                    assert!(if forward { key < &start[..] } else { &end[..] <= key }, "{key:?}");
-                    passed += 1;
-                }
-                Err(fault) => break fault,
-            }
-        };
-        assert_eq!(fault.file, table);
-        assert!(passed > 2, "{passed} keys stand before the loss");
-    }
+    scans_end_at_the_loss(&store, &disk, &suspects[0]);
 
     // Another replica knows the values: they are written again, and then trusted.
     for (key, value) in expected.iter().filter(|(key, _)| is_suspect(key)) {
