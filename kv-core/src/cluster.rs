@@ -176,7 +176,8 @@ impl Cluster {
     ) -> Result<Option<Adoption>, RequestError> {
         let (founder, next) = self.check(&command)?;
         if founder != self.me.node {
-            out.send(founder, None, self.layout_at, Message::Propose(command));
+            let epoch = self.layout.as_ref().map_or(Epoch(0), |layout| layout.epoch);
+            out.send(founder, None, self.layout_at, Message::Propose { epoch, command });
             return Ok(None);
         }
         if self.layout.as_ref().is_some_and(|layout| layout.epoch == next.epoch) {

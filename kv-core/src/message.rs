@@ -165,8 +165,14 @@ pub enum Message {
         /// The sender's cluster.
         size: ClusterSize,
     },
-    /// Member to founder: change the cluster so.
-    Propose(ClusterCommand),
+    /// Member to founder: change the cluster so. Repeated until a layout shows it.
+    Propose {
+        /// The sender's epoch. A founder that has made a later layout drops the proposal: it may be an
+        /// old one that was held up, and would undo what was chosen since.
+        epoch: Epoch,
+        /// How.
+        command: ClusterCommand,
+    },
     /// To whoever lags: this is the layout now.
     Adopt(Box<Layout>),
     /// Member to a few others: whom I have heard of.
@@ -275,7 +281,7 @@ impl Message {
             Self::Join { .. }
             | Self::JoinRefused { .. }
             | Self::Invite { .. }
-            | Self::Propose(_)
+            | Self::Propose { .. }
             | Self::Adopt(_)
             | Self::Heartbeats { .. }
             | Self::SettingsAre { .. } => Lane::Urgent,
@@ -297,7 +303,7 @@ impl Message {
             Self::Join { .. } => "join",
             Self::JoinRefused { .. } => "join_refused",
             Self::Invite { .. } => "invite",
-            Self::Propose(_) => "propose",
+            Self::Propose { .. } => "propose",
             Self::Adopt(_) => "adopt",
             Self::Heartbeats { .. } => "heartbeats",
             Self::SettingsAre { .. } => "settings_are",

@@ -376,6 +376,25 @@ fn one_message_is_picked_out_and_lost_or_held_up() {
 }
 
 #[test]
+fn what_waits_for_a_paused_node_stays_under_way_until_it_goes_on_or_crashes() {
+    for end in [Action::Resume { node: 1 }, Action::Crash { node: 1 }, Action::Wipe { node: 1 }] {
+        let mut world = world(busy(6));
+        world.run_until(Mono(3 * SECOND), u64::MAX);
+        world.act(Action::Pause { node: 1 }).unwrap();
+        world.act(Action::Cut { from: 0, to: 1 }).unwrap();
+        world.run_until(Mono(4 * SECOND), u64::MAX);
+        let late = |world: &World| {
+            let now = world.now();
+            world.in_flight().filter(|message| message.arrives < now).count()
+        };
+        assert!(world.is_up(1) && world.is_paused(1) && late(&world) > 10);
+        world.act(end).unwrap();
+        assert!(!world.is_paused(1));
+        assert_eq!(late(&world), 0);
+    }
+}
+
+#[test]
 fn the_clock_of_a_node_never_goes_back_not_even_over_restarts() {
     for seed in 0..20 {
         let mut rng = Rng::new(seed);

@@ -84,7 +84,9 @@ impl Node {
                     self.write_settings(now, disk);
                 }
             }
-            Message::Propose(command) => self.on_propose(now, from, command, disk),
+            Message::Propose { epoch, command } => {
+                self.on_propose(now, from, epoch, command, disk);
+            }
             message => {
                 let rest = self.with_eventual(now, disk, |eventual, ground| {
                     eventual.on_message(ground, from, message)
@@ -116,6 +118,7 @@ impl Node {
         &mut self,
         now: Now,
         from: NodeId,
+        epoch: Epoch,
         command: ClusterCommand,
         disk: &mut impl Disk,
     ) {
@@ -123,6 +126,11 @@ impl Node {
         if self.cluster.layout().is_none_or(|layout| layout.founder != me) {
             self.out.dropped(from, DropReason::Misdirected);
             return;
+        }
+        // A report names the stage that it is about, and speaks of no other.
+        let is_report = matches!(command, ClusterCommand::MoveDone { .. });
+        if epoch < self.epoch() && !is_report {
+            return; // Whoever still wants it asks again under the present layout.
         }
         // What is refused here was refused by the proposer too, once it knows the layout.
         if let Ok(Some(adoption)) = self.cluster.propose(command, &mut self.out) {

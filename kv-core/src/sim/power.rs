@@ -1,6 +1,8 @@
 //! What becomes of a node's process and machine: it is paused, goes on, loses its disk, or its clocks
 //! run wrong.
 
+use alloc::vec::Vec;
+
 use super::clock::Clocks;
 use super::config::LinkConfig;
 use super::due::Due;
@@ -57,6 +59,18 @@ impl World {
         }
         self.wind(node);
         self.connect(node);
+    }
+
+    /// What has waited for a paused node never happens, for the node crashes.
+    pub(super) fn abandon(&mut self, node: u16) -> Vec<Due> {
+        let host = self.hosts.get_mut(usize::from(node));
+        let waiting = host.map_or_else(Vec::new, |host| core::mem::take(&mut host.waiting));
+        for due in &waiting {
+            if let Due::Arrival { number, .. } = due {
+                drop(self.network.arrive(*number));
+            }
+        }
+        waiting
     }
 
     /// Keeps what is due for a node that is paused; gives back what can happen.

@@ -479,8 +479,8 @@ impl World {
             _ => None,
         };
         let mut jobs: Vec<Job> = self.queue.entries().filter_map(job).collect();
+        jobs.extend(self.abandon(node).iter().filter_map(job));
         if let Some(host) = self.hosts.get_mut(usize::from(node)) {
-            jobs.extend(core::mem::take(&mut host.waiting).iter().filter_map(job));
             host.crash(jobs.iter());
         }
         self.queue.withdraw_all(|due| due.dies_with(node));

@@ -81,7 +81,7 @@ fn a_newcomer_with_a_boundless_name_is_not_taken_in() {
     let [long, short] = ["x".repeat(10_000), "x".to_string()];
     for (name, address) in [(long.clone(), short.clone()), (short, long)] {
         let command = ClusterCommand::AddMember { name, incarnation: Incarnation(7), address };
-        net.inject(1, 0, Message::Propose(command));
+        net.inject(1, 0, Message::Propose { epoch, command });
     }
     assert_eq!(net.node(0).epoch(), epoch);
 }

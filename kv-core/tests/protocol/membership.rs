@@ -1,7 +1,7 @@
 //! Nodes that come, go, merge and fail on the way.
 
 use kv_core::io::Founding;
-use kv_core::message::Message;
+use kv_core::message::{ClusterCommand, Message};
 use kv_core::request::{Reply, Request};
 use kv_core::ring::layout::Stage;
 use kv_core::settings::Setting;
@@ -191,4 +191,23 @@ fn a_newcomer_says_nothing_before_its_identity_is_on_disk() {
     net.run(2_000);
     let layout = net.layout(0).expect("it is a member");
     assert!(layout.is_member(id(n2), net.hello(n2).incarnation));
+}
+
+#[test]
+fn a_proposal_that_was_held_up_does_not_undo_what_was_chosen_since() {
+    let mut net = Net::cluster(4);
+    let replicas = |net: &Net| net.layout(0).expect("it is a member").replicas;
+    let choose = |value| Request::Set { changes: vec![(Setting::Replicas, value)] };
+    let epoch = net.node(1).epoch();
+    assert_eq!(net.ask(1, choose(4)), Ok(Reply::Done));
+    net.run(2_000);
+    assert_eq!(net.ask(1, choose(3)), Ok(Reply::Done));
+    net.run(2_000);
+    // The first proposal once more: messages can arrive twice.
+    let again = Message::Propose { epoch, command: ClusterCommand::SetReplicas(4) };
+    net.inject(1, 0, again);
+    net.run(2_000);
+    assert_eq!(replicas(&net), 3);
+    assert_eq!(net.ask(1, choose(4)), Ok(Reply::Done), "who asks anew is heard");
+    assert_eq!(replicas(&net), 4);
 }

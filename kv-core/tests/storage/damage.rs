@@ -7,7 +7,8 @@ use kv_core::id::{FileId, FileKind};
 use kv_core::rng::Rng;
 use kv_core::sim::disk::SimDisk;
 use kv_core::storage::{
-    Direction, Job, JobResult, OpenError, Outcome, Store, StoreError, StoreOptions, TableMeta,
+    Direction, Job, JobResult, OpenError, Outcome, Store, StoreError, StoreOptions, Suspect,
+    TableMeta,
 };
 
 use crate::history::{Change, Contents, History, SMALL, Step, any_changes, contents_of, entries};
@@ -203,7 +204,10 @@ fn scans_end_at_the_loss(store: &Store, disk: &SimDisk, loss: &Suspect) {
                 Ok(item) => {
                     let key = item.expect("it comes to what is suspect").key;
                     let forward = direction == Direction::Forward;
-                    assert!(if forward { key < &loss.start[..] } else { &loss.end[..] <= key }, "{key:?}");
+                    assert!(
+                        if forward { key < &loss.start[..] } else { &loss.end[..] <= key },
+                        "{key:?}"
+                    );
                     passed += 1;
                 }
                 Err(fault) => break fault,
@@ -211,6 +215,21 @@ fn scans_end_at_the_loss(store: &Store, disk: &SimDisk, loss: &Suspect) {
         };
         assert_eq!(fault.file, loss.file);
         assert!(passed > 2, "{passed} keys stand before the loss");
+    }
+}
+
+/// Another replica knows the values: they are written again, and known at once.
+fn write_again<'a>(
+    store: &mut Store,
+    disk: &mut SimDisk,
+    lost: impl Iterator<Item = (&'a Vec<u8>, &'a Vec<u8>)>,
+) {
+    for (key, value) in lost {
+        let mut batch = kv_core::storage::Batch::default();
+        batch.put(key, value);
+        store.apply(&batch, disk).unwrap();
+        let found = store.get(key, disk).unwrap().map(|(value, _)| value.to_vec());
+        assert_eq!(found.as_ref(), Some(value), "what is newer than the loss is known");
     }
 }
 
@@ -262,14 +281,7 @@ fn what_a_compaction_cannot_read_is_suspect_until_it_is_trusted_again() {
     }
     scans_end_at_the_loss(&store, &disk, &suspects[0]);
 
-    // Another replica knows the values: they are written again, and then trusted.
-    for (key, value) in expected.iter().filter(|(key, _)| is_suspect(key)) {
-        let mut batch = kv_core::storage::Batch::default();
-        batch.put(key, value);
-        store.apply(&batch, &mut disk).unwrap();
-        let found = store.get(key, &disk).unwrap().map(|(value, _)| value.to_vec());
-        assert_eq!(found.as_ref(), Some(value), "what is newer than the loss is known");
-    }
+    write_again(&mut store, &mut disk, expected.iter().filter(|(key, _)| is_suspect(key)));
     store.compact_everything();
     work(&mut store, &mut disk);
     assert_eq!(store.get(b"k05", &disk), Ok(None), "and so after the next merge");
