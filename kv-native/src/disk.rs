@@ -14,6 +14,7 @@ mod folder;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kv_core::disk::{Disk, DiskError, JobDisk};
 use kv_core::id::{FileId, LogPosition};
@@ -59,7 +60,7 @@ impl FileDisk {
     /// What makes this folder's log durable.
     #[must_use]
     pub fn log_sync(&self) -> LogSync {
-        LogSync { folder: Arc::clone(&self.folder) }
+        LogSync { folder: Arc::clone(&self.folder), last: None }
     }
 }
 
@@ -106,21 +107,59 @@ impl Disk for FileDisk {
 
 impl JobDisk for FileDisk {
     fn sync(&mut self, file: FileId) -> Result<(), DiskError> {
-        self.folder.sync(&*self.folder.file(file)?)
+        self.folder.sync(&*self.folder.file(file)?).map(drop)
     }
 }
 
 /// Waits for the device until a folder's log is durable.
+///
+/// Many who write and wait fall into two halves: one is being synced while the other writes, and each
+/// sync covers half of what it could. So a sync first waits a little for those whom the one before it has
+/// set free, if there were any: until as many writes have come as that covered, and at most an eighth of
+/// the time it took. Who writes alone is not waited for.
 #[derive(Debug)]
 pub struct LogSync {
     folder: Arc<Folder>,
+    last: Option<LastSync>,
+}
+
+/// What the next sync learns from this one.
+#[derive(Debug)]
+struct LastSync {
+    segment: FileId,
+    /// How many writes there were when it began, and how many it covered.
+    writes: u64,
+    covered: u64,
+    /// How many there were when it had ended.
+    then: u64,
+    took: Duration,
 }
 
 impl LogSync {
-    /// Makes everything durable that was written to the log up to a position before this call. After an
-    /// error it is not known what is durable, and every later call fails as well.
-    pub fn sync(&self, upto: LogPosition) -> Result<(), DiskError> {
-        self.folder.log(upto.segment).iter().try_for_each(|file| self.folder.sync(file))
+    /// No sync waits longer than this for others to write.
+    const COMPANY_MAX: Duration = Duration::from_millis(1);
+
+    /// Makes everything durable that was written to the log up to a position before this call. Returns
+    /// up to where that is so, which may be further. After an error it is not known what is durable, and
+    /// every later call fails as well.
+    pub fn sync(&mut self, upto: LogPosition) -> Result<LogPosition, DiskError> {
+        let mut files = self.folder.log(upto.segment);
+        let Some(newest) = files.pop() else { return Ok(upto) };
+        let last = self.last.take().filter(|last| last.segment == upto.segment);
+        if let Some(last) = &last {
+            newest.await_writes(last.then + last.covered, (last.took / 8).min(Self::COMPANY_MAX));
+        }
+        let (began, writes) = (Instant::now(), newest.writes());
+        files.iter().try_for_each(|file| self.folder.sync(file).map(drop))?;
+        let durable = self.folder.sync(&newest)?;
+        self.last = Some(LastSync {
+            segment: upto.segment,
+            writes,
+            covered: writes - last.map_or(0, |last| last.writes),
+            then: newest.writes(),
+            took: began.elapsed(),
+        });
+        Ok(LogPosition { offset: upto.offset.max(durable), ..upto })
     }
 }
 
@@ -187,7 +226,7 @@ mod tests {
         let (above, path, mut disk) = disk();
         let named = |file| path.join(file_name(file));
         assert_waited_for(&[above.path(), &above.path().join("a")]);
-        let sync = disk.log_sync();
+        let mut sync = disk.log_sync();
         let (second, table, root) = (FileId::log(2), FileId::table(1), FileId::ROOTS[0]);
         for log in [LOG, second] {
             disk.create(log, ROOM).unwrap();
@@ -280,7 +319,7 @@ mod tests {
     fn a_log_is_gathered_until_it_is_read_or_synced_or_enough() {
         let (_folder, path, mut disk) = disk();
         disk.create(LOG, ROOM).unwrap();
-        let sync = disk.log_sync();
+        let mut sync = disk.log_sync();
         let mut model = vec![0; ROOM as usize];
         let mut put = |disk: &mut FileDisk, offset: usize, bytes: &[u8]| {
             disk.write_at(LOG, offset as u64, bytes).unwrap();
@@ -315,7 +354,7 @@ mod tests {
     fn zeros_ahead_of_a_log_change_nothing_that_is_read() {
         let (_folder, path, mut disk) = disk();
         disk.create(LOG, ROOM).unwrap();
-        let sync = disk.log_sync();
+        let mut sync = disk.log_sync();
         let mut model = vec![0; ROOM as usize];
         let mut end = 0;
         while end + 5_000 <= model.len() {
@@ -341,7 +380,7 @@ mod tests {
     fn others_read_at_once_what_is_written_while_a_third_syncs() {
         let (_folder, _path, mut disk) = disk();
         disk.create(LOG, ROOM).unwrap();
-        let (reader, sync) = (disk.another(), disk.log_sync());
+        let (reader, mut sync) = (disk.another(), disk.log_sync());
         let (all, written) = (100_000, AtomicU64::new(0));
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -367,11 +406,43 @@ mod tests {
     }
 
     #[test]
+    fn a_sync_tells_how_far_the_log_is_durable_and_never_further() {
+        let (_folder, path, mut disk) = disk();
+        disk.create(LOG, ROOM).unwrap();
+        let mut sync = disk.log_sync();
+        assert_eq!(sync.sync(LogPosition { segment: LOG, offset: 5 }).unwrap().offset, 5);
+        let (all, written) = (20_000, AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut durable = 0;
+                while durable < all * 8 {
+                    let before = written.load(Ordering::Acquire) * 8;
+                    let asked = LogPosition { segment: LOG, offset: before };
+                    durable = sync.sync(asked).unwrap().offset;
+                    assert!(before <= durable && durable.is_multiple_of(8));
+                    let there = outside(&path);
+                    for (number, record) in (0_u64..).zip(there[..durable as usize].chunks(8)) {
+                        assert_eq!(record, (!number).to_le_bytes());
+                    }
+                }
+            });
+            for number in 0..all {
+                disk.write_at(LOG, number * 8, &(!number).to_le_bytes()).unwrap();
+                written.store(number + 1, Ordering::Release);
+            }
+        });
+        // What was there before it was opened has no end that is known.
+        drop((disk, sync));
+        let mut sync = FileDisk::open(&path).unwrap().log_sync();
+        assert_eq!(sync.sync(LogPosition { segment: LOG, offset: 3 }).unwrap().offset, 3);
+    }
+
+    #[test]
     fn zeros_ahead_of_a_log_never_fall_on_what_is_written_meanwhile() {
         let (_folder, path, mut disk) = disk();
         let room = 1 << 25;
         disk.create(LOG, room).unwrap();
-        let sync = disk.log_sync();
+        let mut sync = disk.log_sync();
         let mut end = 0;
         std::thread::scope(|scope| {
             let written = Arc::new(());

@@ -30,11 +30,13 @@ impl Workers {
         report: impl Fn(Input) -> bool + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (syncs, orders) = mpsc::channel();
-        let log = disk.log_sync();
+        let mut log = disk.log_sync();
         let tell = report.clone();
         thread::Builder::new().name("kv-sync".into()).spawn(move || {
             for upto in orders {
-                if !tell(Input::Synced { upto, result: unless_panicked(|| log.sync(upto)) }) {
+                let synced = unless_panicked(|| log.sync(upto));
+                let upto = *synced.as_ref().unwrap_or(&upto);
+                if !tell(Input::Synced { upto, result: synced.map(drop) }) {
                     break;
                 }
             }

@@ -97,7 +97,7 @@ impl fmt::Display for LinkError {
             }
             Self::Format(format) => write!(
                 f,
-                "the link has format {format}, and this page reads format {FORMAT}; open it with the release that made it"
+                "the link has format {format}, and this release reads format {FORMAT}; open it with the release that made it"
             ),
             Self::Build(build) => write!(
                 f,
@@ -259,7 +259,7 @@ mod tests {
         let old = decode(&text(&[1, 1, 2])).unwrap_err();
         assert_eq!(
             format!("{old}"),
-            "the link has format 1, and this page reads format 2; open it with the release that made it"
+            "the link has format 1, and this release reads format 2; open it with the release that made it"
         );
         assert_eq!(decode(&"A".repeat(TEXT_MAX + 1)), Err(LinkError::TooLong));
         let mut other = alloc::vec![FORMAT];

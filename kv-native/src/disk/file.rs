@@ -6,6 +6,8 @@
 //! thread writes out under `writing`. Only bytes within the room that a file was created with are
 //! gathered: those cannot fail for want of it later.
 //!
+//! Whoever is about to sync can wait for more writes to come ([`OpenFile::await_writes`]).
+//!
 //! A sync is cheaper if all it covers replaces bytes that were written before: then the file system has
 //! nothing to record. So a small sync of a log first writes zeros some way ahead, for the next ones.
 
@@ -14,7 +16,8 @@ use std::io;
 use std::mem;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use kv_core::disk::DiskError;
 
@@ -37,6 +40,8 @@ pub(super) struct OpenFile {
     pub(super) came: u64,
     /// Whether something was written since the last sync began.
     dirty: AtomicBool,
+    /// The end of what was written to the log that is known to be durable.
+    durable: AtomicU64,
     /// Why nothing is known of what is on the device.
     failed: OnceLock<DiskError>,
     /// Stands in front of a log segment.
@@ -47,6 +52,8 @@ pub(super) struct OpenFile {
 struct Buffer {
     pending: Mutex<Pending>,
     writing: Mutex<Writing>,
+    /// Somebody waits for so many writes, and there are.
+    enough: Condvar,
 }
 
 /// Bytes that follow each other.
@@ -54,6 +61,12 @@ struct Buffer {
 struct Pending {
     offset: u64,
     bytes: Vec<u8>,
+    /// How many writes there ever were.
+    writes: u64,
+    /// Where the last of them ended.
+    end: u64,
+    /// For how many writes somebody waits.
+    awaited: u64,
 }
 
 /// How far a log segment was written.
@@ -83,12 +96,17 @@ impl OpenFile {
     }
 
     fn new(file: File, length: u64, came: u64, writing: Option<Writing>) -> Self {
-        let buffer = |writing| Buffer { pending: Mutex::default(), writing: Mutex::new(writing) };
+        let buffer = |writing| Buffer {
+            pending: Mutex::default(),
+            writing: Mutex::new(writing),
+            enough: Condvar::new(),
+        };
         Self {
             file,
             length: AtomicU64::new(length),
             came,
             dirty: AtomicBool::new(true),
+            durable: AtomicU64::new(0),
             failed: OnceLock::new(),
             buffer: writing.map(buffer),
         }
@@ -111,7 +129,7 @@ impl OpenFile {
         };
         let written = match gathered {
             Gathered::Few => Ok(()),
-            Gathered::Enough => self.write_out(),
+            Gathered::Enough => self.write_out().map(drop),
             Gathered::None => self.write_through(offset, bytes),
         };
         self.dirty.store(true, Ordering::Release);
@@ -143,34 +161,52 @@ impl OpenFile {
 
     /// Makes durable what was written before this call. After an error nothing is known of the file: the
     /// operating system may have dropped what it could not write. So every later call fails as well.
-    pub(super) fn sync(&self) -> Result<(), DiskError> {
+    /// Returns where what is durable of a log ends, as far as it was written since it was opened.
+    pub(super) fn sync(&self) -> Result<u64, DiskError> {
         if self.dirty.swap(false, Ordering::AcqRel) {
-            self.write_out()?;
+            let end = self.write_out()?;
             let synced =
                 self.write_zeros().and_then(|()| wait_for_device(&self.file, File::sync_data));
             synced.map_err(|error| self.fail(error))?;
+            self.durable.fetch_max(end, Ordering::AcqRel);
         }
-        self.failed.get().map_or(Ok(()), |error| Err(error.clone()))
+        let durable = self.durable.load(Ordering::Acquire);
+        self.failed.get().map_or(Ok(durable), |error| Err(error.clone()))
     }
 
-    /// Hands what was gathered to the operating system.
-    fn write_out(&self) -> Result<(), DiskError> {
-        let Some(buffer) = &self.buffer else { return Ok(()) };
+    /// How many writes to the log there ever were.
+    pub(super) fn writes(&self) -> u64 {
+        self.buffer.as_ref().map_or(0, |buffer| held(&buffer.pending).writes)
+    }
+
+    /// Waits until there were so many writes to the log, but no longer than this.
+    pub(super) fn await_writes(&self, writes: u64, at_most: Duration) {
+        let Some(buffer) = &self.buffer else { return };
+        let mut pending = held(&buffer.pending);
+        pending.awaited = writes;
+        let few = |pending: &mut Pending| pending.writes < writes;
+        let waited = buffer.enough.wait_timeout_while(pending, at_most, few);
+        waited.unwrap_or_else(PoisonError::into_inner).0.awaited = 0;
+    }
+
+    /// Hands what was gathered to the operating system. Returns where what was written by then ends.
+    fn write_out(&self) -> Result<u64, DiskError> {
+        let Some(buffer) = &self.buffer else { return Ok(0) };
         self.write_gathered(buffer, &mut held(&buffer.writing))
     }
 
     /// The same under the lock. It was accepted before, so whatever hinders that now, even want of room,
     /// is a failure of the device.
-    fn write_gathered(&self, buffer: &Buffer, writing: &mut Writing) -> Result<(), DiskError> {
+    fn write_gathered(&self, buffer: &Buffer, writing: &mut Writing) -> Result<u64, DiskError> {
         let mut pending = held(&buffer.pending);
-        let offset = pending.offset;
+        let (offset, end) = (pending.offset, pending.end);
         mem::swap(&mut pending.bytes, &mut writing.spare);
         drop(pending);
         let written = self.file.write_all_at(&writing.spare, offset);
         let bytes = writing.spare.len() as u64;
         writing.wrote(offset, bytes);
         writing.spare.clear();
-        written.map_err(|error| self.fail(error))
+        written.map(|()| end).map_err(|error| self.fail(error))
     }
 
     /// Writes at once.
@@ -188,8 +224,11 @@ impl OpenFile {
             Err(_) => self.file.metadata().map_err(disk_error)?.len(),
         };
         self.length.fetch_max(end, Ordering::AcqRel);
-        if let Some((_, writing)) = &mut writing {
+        if let Some((buffer, writing)) = &mut writing {
             writing.wrote(offset, bytes.len() as u64);
+            if written.is_ok() {
+                buffer.wrote(&mut held(&buffer.pending), end);
+            }
         }
         written
     }
@@ -234,7 +273,17 @@ impl Buffer {
             return Gathered::None;
         }
         pending.bytes.extend_from_slice(bytes);
+        self.wrote(&mut pending, offset + bytes.len() as u64);
         if pending.bytes.len() < GATHERED { Gathered::Few } else { Gathered::Enough }
+    }
+
+    /// Something was written that ends here.
+    fn wrote(&self, pending: &mut Pending, end: u64) {
+        pending.writes += 1;
+        pending.end = end;
+        if pending.awaited == pending.writes {
+            self.enough.notify_one();
+        }
     }
 }
 

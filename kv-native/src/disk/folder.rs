@@ -128,15 +128,16 @@ impl Folder {
         Ok(())
     }
 
-    /// Makes a file durable: all that was written to it, and that it exists.
-    pub(super) fn sync(&self, file: &OpenFile) -> Result<(), DiskError> {
-        file.sync()?;
+    /// Makes a file durable: all that was written to it, and that it exists. Returns where what is
+    /// durable of a log ends ([`OpenFile::sync`]).
+    pub(super) fn sync(&self, file: &OpenFile) -> Result<u64, DiskError> {
+        let end = file.sync()?;
         let mut durable = held(&self.durable);
         if durable.clone()? < file.came {
             let changes = self.changes.load(Ordering::Acquire);
             *durable = sync_folder(&self.path).map(|()| changes).map_err(disk_error);
         }
-        durable.clone().map(drop)
+        durable.clone().map(|_| end)
     }
 }
 

@@ -80,7 +80,7 @@ impl Machine for Process {
     }
 
     fn sync_log(&mut self, upto: LogPosition) -> Result<(), DiskError> {
-        self.handles().sync.sync(upto)
+        self.handles().sync.sync(upto).map(drop)
     }
 
     fn crash(&mut self) {
