@@ -28,7 +28,7 @@ fn config(seed: &str) -> Ts<RunConfig> {
         },
         sync_us: 1_000,
         settings: vec![SettingValue { name: "gossip_interval_ms".into(), value: 100 }],
-        workload: Clients { clients: 6, per_second: 50, keys: 5, writes_per_mille: 500 },
+        workload: Clients { clients: 6, per_second: 50, keys: 5, writes_per_mille: 500, quorum: 0 },
     }
     .into_ts()
     .unwrap()
