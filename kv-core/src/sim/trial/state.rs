@@ -6,7 +6,6 @@ use alloc::string::String;
 use bytes::Bytes;
 
 use crate::node::NodeView;
-use crate::settings::Setting;
 use crate::sim::{Action, OperationRecord, TimedAction, World};
 
 /// Whether every node runs, is a member, agrees with the others and waits for nothing; else what is not
@@ -92,15 +91,4 @@ pub(super) fn was_paused(world: &World, record: &OperationRecord) -> bool {
         paused = if before { pauses } else { paused || pauses };
     }
     paused
-}
-
-/// Whether something was done after which other nodes own keys.
-pub(super) fn owners_changed(world: &World) -> bool {
-    world.actions().iter().any(|timed| match &timed.action {
-        Action::Wipe { .. } => true,
-        Action::Set { changes, .. } => {
-            changes.iter().any(|(setting, _)| *setting == Setting::Replicas)
-        }
-        _ => false,
-    })
 }
