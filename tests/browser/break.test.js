@@ -72,3 +72,27 @@ test('the replicas of a key are shown, with what each holds', async ({ playgroun
   await expect(placed.getByRole('listitem').filter({ hasText: /here \[n\d:\d+\]/ })).toHaveCount(3);
   await expect(playground.page.locator('.node.replica')).toHaveCount(3);
 });
+
+test('a node is stopped and goes on, and one that lost its disk starts anew', async ({ playground }) => {
+  const inspector = playground.panel('Inspector');
+  await inspector.getByRole('combobox', { name: 'Node to inspect' }).selectOption('n2');
+  await inspector.getByRole('button', { name: 'Suspend n2' }).click();
+  await expect(playground.node('n2')).toHaveAttribute('data-state', 'paused');
+  await inspector.getByRole('button', { name: 'Resume n2' }).click();
+  await expect(playground.node('n2')).toHaveAttribute('data-state', /up|suspected/);
+
+  await inspector.getByRole('button', { name: 'Wipe n2' }).click();
+  await expect(playground.node('n2')).toHaveAttribute('data-state', 'down');
+  await inspector.getByRole('button', { name: 'Restart n2' }).click();
+  await expect(playground.node('n2')).toHaveAttribute('data-state', /up|suspected/);
+});
+
+test('a link is made slow, and like the others again', async ({ playground }) => {
+  await playground.clickLink('n1', 'n2');
+  const slow = playground.page.getByRole('button', { name: 'Slow', exact: true });
+  await slow.click();
+  await expect(playground.link('n1', 'n2')).toHaveClass(/slow/);
+  await expect(slow).toHaveAttribute('aria-pressed', 'true');
+  await slow.click();
+  await expect(playground.link('n1', 'n2')).not.toHaveClass(/slow/);
+});
