@@ -14,6 +14,8 @@ use crate::{shell, test, workspace};
 pub(crate) enum Bench {
     /// First paint, asset sizes after gzip, frames per second with five nodes.
     Page,
+    /// Simulated events per second, natively and in WebAssembly, and the judge of histories.
+    Sim,
     /// The storage engine beside fjall and RocksDB, as ratios.
     Storage {
         /// Options of the benchmark; `-- --help` lists them.
@@ -35,8 +37,21 @@ pub(crate) fn run(what: Bench) -> Result<()> {
                 shell::run(test::playwright(&browser, &kv, &page)?.args(["run", "bench"]))
             })
         }
+        Bench::Sim => simulator(),
         Bench::Storage { options } => storage(&options),
     }
+}
+
+fn simulator() -> Result<()> {
+    setup::check_node()?;
+    let module = memory_module(&Wasm::ensure()?)?;
+    shell::step("measure the simulator", "the same clusters natively and as WebAssembly", || {
+        let mut cargo = workspace::cargo();
+        cargo.args(["run", "--release", "--manifest-path", "bench/Cargo.toml"]);
+        cargo.args(["--package", "kv-bench-memory", "--bin", "kv-bench-sim", "--"]).arg(module);
+        cargo.env("CARGO_TARGET_DIR", workspace::target_folder()?.join("bench"));
+        shell::run(&mut cargo)
+    })
 }
 
 fn storage(options: &[String]) -> Result<()> {
@@ -69,10 +84,10 @@ fn storage(options: &[String]) -> Result<()> {
 /// Builds the module that runs the same work in WebAssembly, and returns its path.
 fn memory_module(wasm: &Wasm) -> Result<PathBuf> {
     const TARGET: &str = "wasm32-unknown-unknown";
-    let why = "the engine in a page is compared with the native one";
+    let why = "the core in a page is compared with the native one";
     shell::step("build the benchmark's WebAssembly module", why, || {
         let mut cargo = wasm.command("cargo")?;
-        cargo.args(["build", "--release", "--manifest-path", "bench/Cargo.toml"]);
+        cargo.args(["build", "--release", "--manifest-path", "bench/Cargo.toml", "--lib"]);
         shell::run(cargo.args(["--package", "kv-bench-memory", "--target", TARGET]))
     })?;
     let folder = workspace::wasm_target_folder()?.join(TARGET);

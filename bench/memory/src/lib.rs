@@ -1,8 +1,12 @@
-//! The storage engine on a disk in memory: the same code natively and in WebAssembly, to be timed from
-//! outside. `run.mjs` does so in Node, `../src/memory.rs` natively.
+//! The storage engine on a disk in memory, and simulated clusters: the same code natively and in
+//! WebAssembly, to be timed from outside. `run.mjs` and `simulate.mjs` do so in Node, `../src/memory.rs`
+//! and `main.rs` natively.
 //!
 //! There is one thread, so jobs are done in place, as in a page. The module imports nothing; its
 //! functions take and return numbers. Each returns how many entries it has seen, and 0 after a failure.
+
+pub mod history;
+pub mod simulator;
 
 #[path = "../../src/workload.rs"]
 mod workload;
@@ -31,6 +35,24 @@ struct Database {
 
 thread_local! {
     static DATABASE: RefCell<Option<Database>> = const { RefCell::new(None) };
+    static CLUSTER: RefCell<Option<simulator::Cluster>> = const { RefCell::new(None) };
+}
+
+/// Begins a simulated cluster; returns 1.
+#[unsafe(no_mangle)]
+pub extern "C" fn begin(nodes: u32, per_second: u32) -> u32 {
+    let cluster =
+        u16::try_from(nodes).ok().and_then(|nodes| simulator::Cluster::new(nodes, per_second));
+    let begun = cluster.is_some();
+    CLUSTER.set(cluster);
+    u32::from(begun)
+}
+
+/// Runs it on for so many simulated milliseconds; returns how many events there were.
+#[unsafe(no_mangle)]
+pub extern "C" fn simulate(millis: u32) -> u32 {
+    let events = |cluster: &mut simulator::Cluster| cluster.run(u64::from(millis));
+    counted(CLUSTER.with_borrow_mut(|cluster| cluster.as_mut().map(events)))
 }
 
 /// Makes an empty store and inserts entries in random order.
