@@ -37,3 +37,11 @@ fn seeds(count: u64) -> Vec<u64> {
         None => (0..number("SEEDS").unwrap_or(count)).collect(),
     }
 }
+
+/// A world keeps only the latest thousand; judges are given all.
+#[test]
+fn no_operation_is_missed_under_the_heaviest_load() {
+    let plan = Plan { strikes: 4, per_second: Some(10_000), ..Plan::default() };
+    let operations = (0..6).map(|seed| trial::of_seed(seed, &plan).unwrap().operations);
+    assert!(operations.max() > Some(1_000), "there was no load");
+}

@@ -74,8 +74,17 @@ impl Nemesis {
     /// Lets some time pass, then breaks or mends something. An action that makes no sense at that
     /// moment is refused by the world and simply not done.
     pub fn strike(&mut self, world: &mut World) {
-        let pause = self.rng.between(1, 300_000);
-        world.run_until(world.now() + Micros(pause), u64::MAX);
+        world.run_until(self.next_strike(world.now()), u64::MAX);
+        self.strike_now(world);
+    }
+
+    /// When it strikes next.
+    pub(super) fn next_strike(&mut self, now: Mono) -> Mono {
+        now + Micros(self.rng.between(1, 300_000))
+    }
+
+    /// Breaks or mends something.
+    pub(super) fn strike_now(&mut self, world: &mut World) {
         let nodes = u64::from(world.nodes());
         let node = self.rng.below(nodes) as u16;
         let other = self.rng.below(nodes) as u16;

@@ -78,13 +78,17 @@ const RECOVERY: Micros = Micros::from_millis(8_000);
 /// Longer than any request may take once the cluster is whole.
 const PATIENCE: Micros = Micros::from_millis(2_500);
 /// The history is looked at so often that none of it is missed.
-const GLANCE: Micros = Micros::from_millis(100);
+const GLANCE: Micros = Micros::from_millis(50);
 /// More outputs than this never wait for one sync.
 const HELD_MAX: u64 = 10_000;
 /// The most replicas there are while partitions move.
 const REPLICAS_MAX: u64 = 5;
 
 /// Attacks the cluster of this seed and judges it.
+///
+/// # Panics
+///
+/// If it has missed an operation, which would be a fault of the trial itself.
 pub fn of_seed(seed: u64, plan: &Plan) -> Result<Report, ActionRefused> {
     let mut nemesis = match plan.moves {
         true => Nemesis::moving_partitions(seed, REPLICAS_MAX),
@@ -95,19 +99,23 @@ pub fn of_seed(seed: u64, plan: &Plan) -> Result<Report, ActionRefused> {
     config.workload.per_second = plan.per_second.unwrap_or(config.workload.per_second);
     let mut trial = Trial::begin(config)?;
     for _ in 0..plan.strikes {
-        nemesis.strike(&mut trial.world);
-        trial.follow();
+        trial.pass_until(nemesis.next_strike(trial.world.now()));
+        nemesis.strike_now(&mut trial.world);
     }
     Ok(trial.finish())
 }
 
 /// Does what the schedule says and judges what becomes of it.
+///
+/// # Panics
+///
+/// If it has missed an operation, which would be a fault of the trial itself.
 pub fn of_schedule(schedule: &Schedule) -> Result<Report, ActionRefused> {
     let mut trial = Trial::begin(schedule.config.clone())?;
     for TimedAction { at, action } in &schedule.actions {
         trial.pass_until(*at);
         // A smaller schedule may mend what was never broken.
-        drop(trial.world.act(action.clone()));
+        trial.act(action.clone());
     }
     trial.pass_until(schedule.until);
     Ok(trial.finish())
@@ -143,6 +151,12 @@ impl Trial {
                 self.object(Promise::BoundedQueues, words);
             }
         }
+    }
+
+    /// Does what makes sense, and looks at once: a world keeps the latest operations only.
+    fn act(&mut self, action: Action) {
+        drop(self.world.act(action));
+        self.history.follow(&self.world);
     }
 
     fn pass_until(&mut self, until: Mono) {
@@ -208,7 +222,7 @@ impl Trial {
                 let node = (number + round) % self.world.nodes();
                 let operation = ClientOperation::Get { key: key.clone() };
                 // Refused only where a run is full of actions.
-                drop(self.world.act(Action::Client { client: None, node, operation }));
+                self.act(Action::Client { client: None, node, operation });
             }
             self.pass(PATIENCE);
         }
@@ -248,6 +262,7 @@ impl Trial {
         if let Some(objection) = self.world.watched() {
             self.objection.get_or_insert_with(|| objection.clone());
         }
+        assert!(self.history.is_whole(), "judges are given every operation");
         let operations = self.history.operations();
         let verdict = dots::check(&operations)
             .and(dots::check_overlapping(&operations))
