@@ -143,15 +143,21 @@ impl LogSync {
     /// up to where that is so, which may be further. After an error it is not known what is durable, and
     /// every later call fails as well.
     pub fn sync(&mut self, upto: LogPosition) -> Result<LogPosition, DiskError> {
-        let mut files = self.folder.log(upto.segment);
-        let Some(newest) = files.pop() else { return Ok(upto) };
+        let files = self.folder.log(upto.segment);
+        let Ok(newest) = self.folder.file(upto.segment) else {
+            files.iter().try_for_each(|file| self.folder.sync(file).map(drop))?;
+            return Ok(upto);
+        };
         let last = self.last.take().filter(|last| last.segment == upto.segment);
         if let Some(last) = &last {
             newest.await_writes(last.then + last.covered, (last.took / 8).min(Self::COMPANY_MAX));
         }
         let (began, writes) = (Instant::now(), newest.writes());
-        files.iter().try_for_each(|file| self.folder.sync(file).map(drop))?;
-        let durable = self.folder.sync(&newest)?;
+        let mut durable = 0;
+        for file in &files {
+            // The newest comes last.
+            durable = self.folder.sync(file)?;
+        }
         self.last = Some(LastSync {
             segment: upto.segment,
             writes,
@@ -431,6 +437,9 @@ mod tests {
                 written.store(number + 1, Ordering::Release);
             }
         });
+        // Where another segment ends says nothing of one that is not there.
+        let beyond = LogPosition { segment: FileId::log(9), offset: 1 };
+        assert_eq!(sync.sync(beyond), Ok(beyond));
         // What was there before it was opened has no end that is known.
         drop((disk, sync));
         let mut sync = FileDisk::open(&path).unwrap().log_sync();
