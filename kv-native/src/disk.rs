@@ -161,7 +161,8 @@ impl LogSync {
         self.last = Some(LastSync {
             segment: upto.segment,
             writes,
-            covered: writes - last.map_or(0, |last| last.writes),
+            // A file that was made anew counts from the beginning.
+            covered: writes.saturating_sub(last.map_or(0, |last| last.writes)),
             then: newest.writes(),
             took: began.elapsed(),
         });
