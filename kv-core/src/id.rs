@@ -41,6 +41,44 @@ identifiers! {
     FileId(u64);
     /// An event, unique among the events of one node since it was opened.
     EventId(u64);
+    /// A Raft group of a cluster.
+    GroupId(u64);
+    /// A term of a Raft group: at most one leader, counted from 1; zero before the first election.
+    Term(u64);
+    /// A place in the log of a Raft group, counted from 1; zero stands before the first entry.
+    Index(u64);
+}
+
+impl Term {
+    /// The term after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl Index {
+    /// The place after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The place before this one; of the first of all, itself.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
+/// A node with one data folder, as a Raft group knows it. A wiped node that returns is another replica:
+/// it has forgotten its votes and its log, and must not pass for the one that had them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Replica {
+    /// The node.
+    pub node: NodeId,
+    /// Its data folder.
+    pub incarnation: Incarnation,
 }
 
 impl NodeId {

@@ -13,7 +13,7 @@
 //! | 1 | [`settings`] [`version`] [`ring`] [`event`] [`request`] |
 //! | 2 | [`message`] [`disk`] [`io`] |
 //! | 3 | [`storage`] [`outbox`] |
-//! | 4, the machines | [`gossip`] [`cluster`] [`eventual`] |
+//! | 4, the machines | [`gossip`] [`raft`] [`cluster`] [`eventual`] |
 //! | 5 | [`node`] |
 //! | 6 | [`check`] [`sim`] |
 
@@ -47,6 +47,7 @@ pub mod storage;
 pub mod cluster;
 pub mod eventual;
 pub mod gossip;
+pub mod raft;
 
 pub mod node;
 

@@ -16,6 +16,8 @@
 //! [`Message::Join`], [`Message::JoinRefused`] and [`Message::Invite`] are the only ones that a node
 //! accepts from another cluster, and [`Message::Adopt`] if that one has taken it in.
 
+pub mod raft;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -1,0 +1,299 @@
+//! How a group stands in the store of a node, and how it is read back.
+//!
+//! Keys begin with `r` and the number of the group, so a group is one range:
+//!
+//! | key behind that | value |
+//! | --- | --- |
+//! | `b` | the base of the log: the last compacted entry, the membership as of it |
+//! | `c` and a number | a chunk of a state that is being received, or was |
+//! | `e` and an index | an entry: its term and its payload |
+//! | `i` | the manifest of that state |
+//! | `s` | term and vote |
+//!
+//! All changes of a turn are one batch, so none of them is ever there without the others. Where a log was
+//! cut, everything behind goes in the same batch.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::Group;
+use super::core::Core;
+use super::log::Log;
+use super::snapshot::Incoming;
+use crate::codec;
+use crate::disk::Disk;
+use crate::id::{GroupId, Index, LogPosition, Replica, Term};
+use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload};
+use crate::storage::{Batch, Store, Unreadable};
+
+/// A group as a disk remembers it.
+#[derive(Debug)]
+pub struct Opened {
+    pub(super) group: GroupId,
+    pub(super) me: Replica,
+    pub(super) term: Term,
+    pub(super) vote: Option<Replica>,
+    pub(super) log: Log,
+    pub(super) incoming: Option<Incoming>,
+    pub(super) installed: Option<Manifest>,
+    pub(super) at: LogPosition,
+    pub(super) is_new: bool,
+    pub(super) has_old_chunks: bool,
+}
+
+/// Why a group cannot be opened. Nothing changed. It must not vote or confirm anything: what it promised
+/// may be in what it cannot read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// A part of the store that it needs is damaged.
+    Unreadable(Unreadable),
+    /// The store's checksums hold, and yet what it says of the group contradicts itself.
+    Malformed(&'static str),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(fault) => write!(f, "{fault}"),
+            Self::Malformed(what) => {
+                write!(
+                    f,
+                    "{what} of a replicated log cannot be read: it was written by another release"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl From<Unreadable> for OpenError {
+    fn from(fault: Unreadable) -> Self {
+        Self::Unreadable(fault)
+    }
+}
+
+impl Opened {
+    /// A group that begins here, with these members. Whoever is to be told the members by a leader
+    /// begins with none.
+    #[must_use]
+    pub fn new(group: GroupId, me: Replica, membership: Membership, at: LogPosition) -> Self {
+        let log = Log::new(EntryId::default(), (Index(0), membership), VecDeque::new(), at);
+        let (term, vote, incoming, installed) = (Term(0), None, None, None);
+        let (is_new, has_old_chunks) = (true, false);
+        Self { group, me, term, vote, log, incoming, installed, at, is_new, has_old_chunks }
+    }
+
+    /// Reads a group back; none if the store knows nothing of it.
+    pub fn read(
+        group: GroupId,
+        me: Replica,
+        store: &Store,
+        disk: &impl Disk,
+    ) -> Result<Option<Self>, OpenError> {
+        let base: Option<(EntryId, Index, Membership)> =
+            one(store, disk, &key(group, BASE), "the base")?;
+        let Some((base, membership_at, membership)) = base else { return Ok(None) };
+        let state: Option<(Term, Option<Replica>)> =
+            one(store, disk, &key(group, STATE), "the term")?;
+        let (term, vote) = state.unwrap_or_default();
+        let entries = entries(group, base, store, disk)?;
+        let manifest: Option<Manifest> = one(store, disk, &key(group, INCOMING), "a manifest")?;
+        let (mut incoming, mut installed, mut has_old_chunks) = (None, None, false);
+        if let Some(manifest) = manifest {
+            if manifest.last == base {
+                installed = Some(manifest);
+            } else if base.index < manifest.last.index {
+                let have = count_chunks(group, store, disk)?;
+                incoming = Some(Incoming::new(manifest, have));
+            } else {
+                has_old_chunks = true;
+            }
+        }
+        let at = store.end();
+        let log = Log::new(base, (membership_at, membership), entries, at);
+        if term < log.last().term {
+            return Err(OpenError::Malformed("the term"));
+        }
+        let is_new = false;
+        let opened =
+            Self { group, me, term, vote, log, incoming, installed, at, is_new, has_old_chunks };
+        Ok(Some(opened))
+    }
+
+    /// All groups that the store knows of.
+    pub fn list(store: &Store, disk: &impl Disk) -> Result<Vec<GroupId>, OpenError> {
+        let mut groups = Vec::new();
+        let mut start = GROUPS.to_vec();
+        while let Some(item) = store.scan_prefix(GROUPS, &start).next(disk)? {
+            let Some(group) = group_of_key(item.key) else {
+                return Err(OpenError::Malformed("a key"));
+            };
+            groups.push(group);
+            let Some(next) = group.0.checked_add(1) else { break };
+            start = key(GroupId(next), 0);
+            start.pop();
+        }
+        Ok(groups)
+    }
+}
+
+impl Group {
+    /// Adds to a batch what the disk must know, and returns whether there was anything. The owner then
+    /// calls [`Self::written`] or [`Self::refused`].
+    pub fn write(&self, batch: &mut Batch) -> bool {
+        let core = &self.core;
+        let unwritten = &core.unwritten;
+        if unwritten.state {
+            batch.put(key(core.group, STATE), codec::encode(&(core.term, core.vote)));
+        }
+        if unwritten.base {
+            write_base(core, batch);
+        }
+        if unwritten.cut {
+            let first = unwritten.entries.unwrap_or_else(|| core.log.last().index.next());
+            batch.remove_range(entry_key(core.group, first), key(core.group, ENTRY + 1));
+        }
+        if let Some(first) = unwritten.entries {
+            for entry in core.log.from(first) {
+                let value = codec::encode(&(entry.id.term, &entry.payload));
+                batch.put(entry_key(core.group, entry.id.index), value);
+            }
+        }
+        if unwritten.forget || unwritten.incoming.is_some() {
+            batch.remove_range(key(core.group, CHUNK), key(core.group, CHUNK + 1));
+            batch.remove(key(core.group, INCOMING));
+        }
+        if let Some(manifest) = &unwritten.incoming {
+            batch.put(key(core.group, INCOMING), codec::encode(manifest));
+        }
+        for (number, bytes) in &unwritten.chunks {
+            batch.put(chunk_key(core.group, *number), bytes);
+        }
+        !unwritten.is_empty()
+    }
+
+    /// What [`Self::write`] gave is in the owner's log, which ends here now.
+    pub fn written(&mut self, at: LogPosition) {
+        self.core.written(at);
+    }
+
+    /// A chunk of a state that was received, from the owner's store.
+    pub fn received_chunk(
+        &self,
+        number: u32,
+        store: &mut Store,
+        disk: &impl Disk,
+    ) -> Result<Option<Bytes>, Unreadable> {
+        let found = store.get(&chunk_key(self.core.group, number), disk)?;
+        Ok(found.map(|(bytes, _)| bytes))
+    }
+}
+
+/// The group that a key of a store belongs to, if it belongs to one.
+#[must_use]
+pub fn group_of_key(key: &[u8]) -> Option<GroupId> {
+    let (group, _) = key.strip_prefix(GROUPS)?.split_first_chunk::<8>()?;
+    Some(GroupId(u64::from_be_bytes(*group)))
+}
+
+/// The index of the entry under a key of a store, if it is one of a group.
+#[must_use]
+pub fn parse_entry(key: &[u8], value: &[u8]) -> Option<Entry> {
+    let (_, rest) = key.strip_prefix(GROUPS)?.split_first_chunk::<8>()?;
+    let (kind, index) = rest.split_first()?;
+    if *kind != ENTRY {
+        return None;
+    }
+    let index = Index(u64::from_be_bytes(index.try_into().ok()?));
+    let (term, payload): (Term, Payload) = codec::decode(value).ok()?;
+    Some(Entry { id: EntryId { term, index }, payload })
+}
+
+/// Where groups stand in a store.
+const GROUPS: &[u8; 1] = b"r";
+
+const BASE: u8 = b'b';
+const CHUNK: u8 = b'c';
+const ENTRY: u8 = b'e';
+const INCOMING: u8 = b'i';
+const STATE: u8 = b's';
+
+fn key(group: GroupId, kind: u8) -> Vec<u8> {
+    let mut key = Vec::with_capacity(18);
+    key.extend_from_slice(GROUPS);
+    key.extend_from_slice(&group.0.to_be_bytes());
+    key.push(kind);
+    key
+}
+
+fn entry_key(group: GroupId, index: Index) -> Vec<u8> {
+    let mut key = key(group, ENTRY);
+    key.extend_from_slice(&index.0.to_be_bytes());
+    key
+}
+
+fn chunk_key(group: GroupId, number: u32) -> Vec<u8> {
+    let mut key = key(group, CHUNK);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn write_base(core: &Core, batch: &mut Batch) {
+    let base = core.log.base();
+    let (at, membership) = core.log.membership_at(base.index);
+    batch.put(key(core.group, BASE), codec::encode(&(base, at, &**membership)));
+    let first = entry_key(core.group, Index(0));
+    batch.remove_range(first, entry_key(core.group, base.index.next()));
+}
+
+/// The value of one key.
+fn one<T: DeserializeOwned>(
+    store: &Store,
+    disk: &impl Disk,
+    key: &[u8],
+    what: &'static str,
+) -> Result<Option<T>, OpenError> {
+    let mut scan = store.scan_prefix(key, key);
+    let Some(item) = scan.next(disk)? else { return Ok(None) };
+    codec::decode(item.value).map(Some).map_err(|_| OpenError::Malformed(what))
+}
+
+/// The entries behind the base, without a gap.
+fn entries(
+    group: GroupId,
+    base: EntryId,
+    store: &Store,
+    disk: &impl Disk,
+) -> Result<VecDeque<Entry>, OpenError> {
+    let mut entries = VecDeque::new();
+    let mut before = base;
+    let mut scan = store.scan_prefix(&key(group, ENTRY), &entry_key(group, base.index.next()));
+    while let Some(item) = scan.next(disk)? {
+        let entry = parse_entry(item.key, item.value).ok_or(OpenError::Malformed("an entry"))?;
+        if entry.id.index != before.index.next() || entry.id.term < before.term {
+            return Err(OpenError::Malformed("the order"));
+        }
+        before = entry.id;
+        entries.push_back(entry);
+    }
+    Ok(entries)
+}
+
+/// How many chunks are there, from the first on.
+fn count_chunks(group: GroupId, store: &Store, disk: &impl Disk) -> Result<u32, OpenError> {
+    let prefix = key(group, CHUNK);
+    let mut count = 0;
+    let mut scan = store.scan_prefix(&prefix, &prefix);
+    while let Some(item) = scan.next(disk)? {
+        if item.key != chunk_key(group, count) {
+            break;
+        }
+        count += 1;
+    }
+    Ok(count)
+}

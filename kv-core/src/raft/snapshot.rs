@@ -1,0 +1,109 @@
+//! Receiving a state in place of entries that the leader no longer has.
+//!
+//! An offer names the state by the hashes of its chunks, so it does not matter who sends them, and a
+//! transfer goes on where it stopped: after a lost message, a restart of the receiver or a new leader.
+//! Each chunk is on disk before it is confirmed. With the last of them the log begins anew behind the
+//! state, in the same write.
+
+use bytes::Bytes;
+
+use super::core::{After, Core};
+use super::{DropReason, RaftEvent};
+use crate::hash;
+use crate::id::Replica;
+use crate::message::raft::{Appended, Manifest, RaftBody};
+
+/// A state of which a part has arrived.
+#[derive(Clone, Debug)]
+pub(super) struct Incoming {
+    id: u64,
+    manifest: Manifest,
+    /// The first chunk that is missing.
+    next: u32,
+}
+
+/// How many chunks a state may have: more than fit on any disk.
+const CHUNKS_MAX: usize = 1 << 22;
+
+impl Incoming {
+    /// A state of which the first chunks are on disk.
+    pub(super) fn new(manifest: Manifest, next: u32) -> Self {
+        Self { id: manifest.id(), manifest, next }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.manifest.chunks.len() <= self.next as usize
+    }
+}
+
+/// The leader offers a state.
+pub(super) fn on_offer(core: &mut Core, from: Replica, manifest: Manifest) {
+    let believable = manifest.last.term <= core.term
+        && manifest.membership_at <= manifest.last.index
+        && manifest.membership.is_sound()
+        && manifest.chunks.len() <= CHUNKS_MAX;
+    if !believable {
+        core.event(RaftEvent::Dropped { from, reason: DropReason::Nonsense });
+        return;
+    }
+    if manifest.last.index <= core.commit {
+        core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(core.commit)));
+        return;
+    }
+    if core.log.matches(manifest.last) {
+        core.commit_to(manifest.last.index);
+        core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(manifest.last.index)));
+        return;
+    }
+    if core.incoming.as_ref().is_some_and(|now| manifest.last.index < now.manifest.last.index) {
+        return; // A late offer: a newer one is being received.
+    }
+    if core.keeps_chunks {
+        return; // The state machine has not saved the last state yet. The offer will be repeated.
+    }
+    let offered = Incoming::new(manifest, 0);
+    if core.incoming.as_ref().is_none_or(|now| now.id != offered.id) {
+        core.unwritten.incoming = Some(offered.manifest.clone());
+        core.unwritten.chunks.clear();
+        core.incoming = Some(offered);
+    }
+    go_on(core, from);
+}
+
+/// A part of a state.
+pub(super) fn on_chunk(core: &mut Core, from: Replica, part: (u64, u32), bytes: Bytes) {
+    let (snapshot, number) = part;
+    let Some(now) = core.incoming.as_mut().filter(|now| now.id == snapshot) else { return };
+    if number == now.next {
+        if now.manifest.chunks.get(number as usize) != Some(&hash::of(&bytes)) {
+            core.event(RaftEvent::Dropped { from, reason: DropReason::Nonsense });
+            return;
+        }
+        core.unwritten.chunks.push((number, bytes));
+        now.next += 1;
+    }
+    go_on(core, from);
+}
+
+/// Asks for what is missing, or begins anew behind the state.
+fn go_on(core: &mut Core, from: Replica) {
+    let Some(now) = core.incoming.take_if(|now| now.is_complete()) else {
+        if let Some(now) = &core.incoming {
+            let body = RaftBody::Have { snapshot: now.id, next: now.next };
+            core.send(from, After::Log, body);
+        }
+        return;
+    };
+    let manifest = now.manifest;
+    core.log.restart(manifest.last, (manifest.membership_at, manifest.membership.clone()));
+    core.unwritten.entries = None;
+    core.unwritten.cut = true;
+    core.unwritten.base = true;
+    core.commit = manifest.last.index;
+    core.applied = manifest.last.index;
+    core.release_reads();
+    core.event(RaftEvent::Installed { last: manifest.last });
+    core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(manifest.last.index)));
+    core.keeps_chunks = true;
+    core.out.installed = Some(manifest);
+}
