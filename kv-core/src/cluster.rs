@@ -1,25 +1,27 @@
 //! Membership and ownership: the one machine that makes new layouts.
 //!
-//! Changes are commands ([`change`], pure functions). The founding node puts them in order, writes each
-//! new layout to its log and sends it to all members; every other member forwards commands to it and
-//! adopts what comes back. Replacing the founder by a replicated log replaces only who puts commands in
-//! order.
+//! Changes are commands ([`change`], pure functions). A replicated log puts them in order, that of the
+//! *metadata group*: a member hands a command to the group's leader, the leader enters it into the log,
+//! and whoever has the log applies it ([`Cluster::apply`]). The leader also sends each new layout to all
+//! members, for some may not have the log yet. The layout says which entry it is the state of, so it is
+//! the same thing whether it was applied or arrived.
 //!
 //! A node that is in no cluster yet founds one or asks around to be taken in ([`joining`]). Requests
 //! that change the cluster wait as wishes until a layout fulfils them.
 //!
-//! Left out: a founder that fails for good. Its cluster keeps serving data, but its membership is frozen.
+//! Left out: a metadata group that has lost its majority for good. Its cluster keeps serving data, but its
+//! membership is frozen.
 
 pub mod change;
 mod joining;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::RequestError;
-use crate::id::{Epoch, LogPosition, NodeId, RequestId};
+use crate::id::{Epoch, Index, LogPosition, NodeId, Replica, RequestId};
 use crate::io::Founding;
 use crate::message::{ClusterCommand, Hello, Message};
 use crate::outbox::Outbox;
@@ -51,8 +53,15 @@ pub struct Cluster {
     wishes: BTreeMap<RequestId, (Wish, Mono)>,
     /// The stage of a move that this node has done its part of.
     done: Option<Epoch>,
+    /// Who leads the metadata group, as far as this node knows.
+    leader: Option<NodeId>,
+    /// Commands for the log, if it is this node.
+    proposals: Vec<(Epoch, ClusterCommand)>,
     timers: TimerTable<1>,
 }
+
+/// The most members that vote in the metadata group.
+const VOTERS_MAX: usize = 5;
 
 /// What a request waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +106,8 @@ impl Cluster {
             linked: BTreeMap::new(),
             wishes: BTreeMap::new(),
             done: None,
+            leader: None,
+            proposals: Vec::new(),
             timers,
         }
     }
@@ -161,76 +172,127 @@ impl Cluster {
         }
         let adoption = match self.membership() {
             None => self.seek_membership(now, entropy, replicas, out),
-            Some(_) => self.repeat_proposals(now, out),
+            Some(_) => {
+                self.repeat_proposals(now, out);
+                None
+            }
         };
         self.arm(now.mono);
         adoption
     }
 
-    /// Proposes a change: in the founder's hands it happens, else it goes to the founder.
+    /// Proposes a change: the leader enters it into the log, everybody else hands it to the leader.
     /// Fails, and changes nothing, if the layout known here already speaks against it.
     pub fn propose(
         &mut self,
         command: ClusterCommand,
         out: &mut Outbox,
-    ) -> Result<Option<Adoption>, RequestError> {
-        let (founder, next) = self.check(&command)?;
-        if founder != self.me.node {
-            let epoch = self.layout.as_ref().map_or(Epoch(0), |layout| layout.epoch);
-            out.send(founder, None, self.layout_at, Message::Propose { epoch, command });
-            return Ok(None);
+    ) -> Result<(), RequestError> {
+        let (leader, epoch) = self.check(&command)?;
+        if leader == self.me.node {
+            self.proposals.push((epoch, command));
+        } else {
+            out.send(leader, None, self.layout_at, Message::Propose { epoch, command });
         }
-        if self.layout.as_ref().is_some_and(|layout| layout.epoch == next.epoch) {
-            self.layout = Some(next);
-            return Ok(None);
-        }
-        Ok(Some(Adoption { layout: next, switched: false }))
+        Ok(())
     }
 
-    /// Whether a change can be proposed now: to whom, and the layout that would come of it here.
-    pub fn check(&self, command: &ClusterCommand) -> Result<(NodeId, Layout), RequestError> {
+    /// Whether a change can be proposed now: to whom, and under which epoch.
+    pub fn check(&self, command: &ClusterCommand) -> Result<(NodeId, Epoch), RequestError> {
         let Some(layout) = &self.layout else {
             return Err(not_a_member());
         };
-        let founder = layout.founder;
-        if founder != self.me.node && !self.linked.contains_key(&founder) {
-            return Err(RequestError::Unavailable(alloc::format!(
-                "the founding node {} cannot be reached and only it changes the cluster; nothing was changed, start it again",
-                layout.name_of(founder)
+        change::apply(layout, command)?;
+        let leader = self
+            .leader
+            .filter(|leader| *leader == self.me.node || self.linked.contains_key(leader));
+        let Some(leader) = leader else {
+            return Err(RequestError::Unavailable(String::from(
+                "no leader of the metadata group can be reached, and only it changes the cluster; nothing was changed, try again shortly, and start its voters if most of them are down",
             )));
+        };
+        Ok((leader, layout.epoch))
+    }
+
+    /// A member hands this node, which it thinks leads, a command.
+    pub fn on_propose(&mut self, epoch: Epoch, command: ClusterCommand) {
+        if self.layout.as_ref().is_some_and(|layout| self.allows(layout, epoch, &command)) {
+            self.proposals.push((epoch, command));
         }
-        Ok((founder, change::apply(layout, command)?))
+    }
+
+    /// The commands that shall enter the log, with the epochs under which they were proposed.
+    pub fn take_proposals(&mut self) -> Vec<(Epoch, ClusterCommand)> {
+        core::mem::take(&mut self.proposals)
+    }
+
+    /// Who leads the metadata group, as far as this node knows.
+    pub fn led_by(&mut self, leader: Option<NodeId>) {
+        self.leader = leader;
+    }
+
+    /// A command is committed, at this entry of the log. Returns the layout that comes of it, if one
+    /// does: what is refused, or was applied before, changes nothing.
+    #[must_use]
+    pub fn apply(&self, at: Index, epoch: Epoch, command: &ClusterCommand) -> Option<Adoption> {
+        let layout = self.layout.as_ref()?;
+        // Newcomers may come in at the same time; anything else was meant for the layout it knew.
+        let newcomer = matches!(command, ClusterCommand::AddMember { .. });
+        if at <= layout.at || !(newcomer || self.allows(layout, epoch, command)) {
+            return None;
+        }
+        let mut next = change::apply(layout, command).ok()?;
+        if next == *layout {
+            return None;
+        }
+        next.at = at;
+        Some(Adoption { layout: next, switched: false })
+    }
+
+    /// Whether a command proposed under an epoch still means what was meant. A report names the stage
+    /// that it is about, and speaks of no other.
+    fn allows(&self, layout: &Layout, epoch: Epoch, command: &ClusterCommand) -> bool {
+        layout.epoch <= epoch || matches!(command, ClusterCommand::MoveDone { .. })
+    }
+
+    /// Who shall vote in the metadata group, given who does now and whom this node can reach: an odd
+    /// number of members, those who vote already before others, and those who can be reached before
+    /// those who cannot.
+    #[must_use]
+    pub fn voters(
+        &self,
+        now: &BTreeSet<Replica>,
+        reachable: &BTreeSet<NodeId>,
+    ) -> (BTreeSet<Replica>, BTreeSet<Replica>) {
+        let Some(layout) = &self.layout else { return Default::default() };
+        let mut members: Vec<Replica> = layout
+            .members
+            .iter()
+            .map(|(node, member)| Replica { node: *node, incarnation: member.incarnation })
+            .collect();
+        let count = members.len().min(VOTERS_MAX).saturating_sub(1) / 2 * 2 + 1;
+        members.sort_by_key(|member| {
+            let away = !reachable.contains(&member.node);
+            (away, !now.contains(member), member.node != self.me.node, *member)
+        });
+        let learners = members.split_off(count.min(members.len()));
+        (members.into_iter().collect(), learners.into_iter().collect())
     }
 
     /// Proposes a change for a client, who is answered once a layout fulfils the wish.
-    pub fn wish(
-        &mut self,
-        now: Now,
-        id: RequestId,
-        wish: Wish,
-        out: &mut Outbox,
-    ) -> Option<Adoption> {
+    pub fn wish(&mut self, now: Now, id: RequestId, wish: Wish, out: &mut Outbox) {
         let command = match wish {
-            Wish::Together(peer) => {
-                self.wish_together(now, id, peer, out);
-                return None;
-            }
+            Wish::Together(peer) => return self.wish_together(now, id, peer, out),
             Wish::Without(node) => ClusterCommand::RemoveMember(node),
             Wish::Replicas(replicas) => ClusterCommand::SetReplicas(replicas),
         };
         match self.propose(command, out) {
-            Ok(adoption) => {
+            Ok(()) => {
                 self.wishes.insert(id, (wish, now.mono + PATIENCE));
-                if adoption.is_none() {
-                    self.grant_wishes(out);
-                }
+                self.grant_wishes(out);
                 self.arm(now.mono);
-                adoption
             }
-            Err(error) => {
-                out.reply(id, LogPosition::START, Err(error));
-                None
-            }
+            Err(error) => out.reply(id, LogPosition::START, Err(error)),
         }
     }
 
@@ -259,7 +321,13 @@ impl Cluster {
         wanted.then_some(Adoption { layout, switched: true })
     }
 
-    /// The layout is in the log, up to this position. The founder sends it to all members, and clients
+    /// A report of a move was noted: the layout is in the log, up to this position.
+    pub fn noted(&mut self, layout: Layout, at: LogPosition) {
+        self.layout = Some(layout);
+        self.layout_at = at;
+    }
+
+    /// The layout is in the log, up to this position. The leader sends it to all members, and clients
     /// whose wish it fulfils are answered.
     pub fn adopted(&mut self, now: Now, adoption: Adoption, at: LogPosition, out: &mut Outbox) {
         let Adoption { layout, switched } = adoption;
@@ -269,8 +337,9 @@ impl Cluster {
         if switched {
             self.joining.reached();
             self.done = None; // Epochs of another cluster.
+            self.proposals.clear();
         }
-        if layout.founder == self.me.node {
+        if self.leader == Some(self.me.node) {
             for (&node, member) in layout.members.iter().filter(|(node, _)| **node != self.me.node)
             {
                 let linked = self.linked.get(&node);
@@ -285,18 +354,12 @@ impl Cluster {
     }
 
     /// This node has done its part of the stage of a move that began in this epoch.
-    pub fn done_with_stage(
-        &mut self,
-        now: Now,
-        since: Epoch,
-        out: &mut Outbox,
-    ) -> Option<Adoption> {
-        if self.done == Some(since) {
-            return None; // Reported already; the retry timer repeats it.
-        }
-        self.done = Some(since);
-        self.arm(now.mono);
-        self.report_done(out)
+    pub fn done_with_stage(&mut self, now: Now, since: Epoch, out: &mut Outbox) {
+        if self.done != Some(since) {
+            self.done = Some(since);
+            self.arm(now.mono);
+            self.report_done(out);
+        } // Else it was reported already; the retry timer repeats it.
     }
 
     /// What the first words of this node on a link are.
@@ -332,45 +395,40 @@ impl Cluster {
         }
     }
 
-    fn repeat_proposals(&mut self, now: Now, out: &mut Outbox) -> Option<Adoption> {
+    fn repeat_proposals(&mut self, now: Now, out: &mut Outbox) {
         self.repeat_merge(now, out);
-        if let Some(adoption) = self.report_address(out) {
-            return Some(adoption);
-        }
+        self.report_address(out);
         for (wish, _) in self.wishes.clone().into_values() {
             let command = match wish {
                 Wish::Together(_) => continue,
                 Wish::Without(node) => ClusterCommand::RemoveMember(node),
                 Wish::Replicas(replicas) => ClusterCommand::SetReplicas(replicas),
             };
-            // A refusal now means that the layout on the way will answer the wish.
-            if let Ok(Some(adoption)) = self.propose(command, out) {
-                return Some(adoption);
-            }
+            // A refusal now means that the layout on the way will answer the wish, or that the leader
+            // is away: both will pass.
+            let _ = self.propose(command, out);
         }
-        self.report_done(out)
+        self.report_done(out);
     }
 
-    fn report_done(&mut self, out: &mut Outbox) -> Option<Adoption> {
-        let since = self.done?;
-        let moving = self.layout.as_ref()?.moving.as_ref()?;
-        if moving.since != since {
-            return None;
+    /// Says that this node has done its part of a stage, if nobody has noted it yet.
+    fn report_done(&mut self, out: &mut Outbox) {
+        let moving = self.layout.as_ref().and_then(|layout| layout.moving.as_ref());
+        let since = moving.filter(|moving| !moving.done.contains(&self.me.node)).map(|m| m.since);
+        if let Some(since) = self.done.filter(|done| Some(*done) == since) {
+            let command = ClusterCommand::MoveDone { node: self.me.node, since };
+            // The leader may be away; this is repeated until the stage is over.
+            let _ = self.propose(command, out);
         }
-        let command = ClusterCommand::MoveDone { node: self.me.node, since };
-        // The founder may be away; this is repeated until the stage is over.
-        self.propose(command, out).ok().flatten()
     }
 
-    /// A member that is reached elsewhere since its restart says so.
-    fn report_address(&mut self, out: &mut Outbox) -> Option<Adoption> {
-        let member = self.membership()?.members.get(&self.me.node)?;
-        if member.address == self.me.address {
-            return None;
+    /// A member that is reached elsewhere since its restart says so, until a layout shows it.
+    fn report_address(&mut self, out: &mut Outbox) {
+        let known = self.membership().and_then(|layout| layout.members.get(&self.me.node));
+        if known.is_some_and(|member| member.address != self.me.address) {
+            let (node, address) = (self.me.node, self.me.address.clone());
+            let _ = self.propose(ClusterCommand::SetAddress { node, address }, out);
         }
-        let command =
-            ClusterCommand::SetAddress { node: self.me.node, address: self.me.address.clone() };
-        self.propose(command, out).ok().flatten()
     }
 
     /// Keeps the retry timer running as long as there is something to repeat.

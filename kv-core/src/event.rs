@@ -4,6 +4,7 @@
 //! explanations are views of it. The core never logs: it emits [`Event`]s, and shells decide. The same
 //! words serve all of them ([`EventKind::words`]).
 
+pub mod raft;
 mod words;
 
 use alloc::string::String;
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::RequestError;
 use crate::id::{
-    BootCount, ClusterId, Epoch, EventId, FileId, Incarnation, JobId, LogPosition, MessageId,
-    NodeId, PartitionId, RequestId,
+    BootCount, ClusterId, Epoch, EventId, FileId, GroupId, Incarnation, JobId, LogPosition,
+    MessageId, NodeId, PartitionId, RequestId,
 };
 use crate::settings::Setting;
 use crate::time::{Micros, Now};
@@ -99,6 +100,13 @@ pub enum EventKind {
         at: LogPosition,
         /// How many bytes were cut.
         bytes: u64,
+    },
+    /// Something happened in a Raft group.
+    Raft {
+        /// The group.
+        group: GroupId,
+        /// What.
+        event: raft::RaftEvent,
     },
     /// A link to another node came up.
     LinkUp(NodeId),
@@ -258,6 +266,7 @@ impl EventKind {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
+            Self::Raft { event, .. } => event.severity(),
             Self::Requested { .. }
             | Self::Answered { .. }
             | Self::Stored { .. }
@@ -291,6 +300,7 @@ impl EventKind {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Raft { event, .. } => event.name(),
             Self::Opened { .. } => "opened",
             Self::LogCut { .. } => "log_cut",
             Self::LinkUp(_) => "link_up",

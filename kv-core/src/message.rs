@@ -9,7 +9,7 @@
 //!            any member ── Forward ─▶ owner ──── Forwarded ─▶ any member       write through an owner
 //!            old owner ── HandOff ──▶ new owner ─ HandedOff ─▶ old owner       move of partitions
 //! cluster    newcomer ─── Join ─────▶ member ─── JoinRefused | Adopt ─▶ newcomer
-//!            member ───── Propose ──▶ founder ── Adopt ──────▶ all members
+//!            member ───── Propose ──▶ leader ─── Adopt ──────▶ all members
 //! gossip     member ───── Heartbeats ▶ member ── SettingsAre | Adopt ─▶ member when it lags
 //! ```
 //!
@@ -167,10 +167,10 @@ pub enum Message {
         /// The sender's cluster.
         size: ClusterSize,
     },
-    /// Member to founder: change the cluster so. Repeated until a layout shows it.
+    /// Member to the leader of the metadata group: change the cluster so. Repeated until a layout shows it.
     Propose {
-        /// The sender's epoch. A founder that has made a later layout drops the proposal: it may be an
-        /// old one that was held up, and would undo what was chosen since.
+        /// The sender's epoch. Under a later layout the proposal is dropped: it may be an old one that
+        /// was held up, and would undo what was chosen since.
         epoch: Epoch,
         /// How.
         command: ClusterCommand,
@@ -190,6 +190,8 @@ pub enum Message {
         /// [`SettingsDocument::digest`] of the sender.
         settings: u64,
     },
+    /// Replica to replica: what all groups of one node have to say to those of another at a moment.
+    Raft(Vec<raft::RaftMessage>),
     /// To whoever knows other settings: these are mine.
     SettingsAre {
         /// The sender's document.
@@ -234,7 +236,7 @@ pub struct Heartbeat {
     pub version: u64,
 }
 
-/// A change of the cluster, put in order by the founder.
+/// A change of the cluster, put in order by the metadata group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClusterCommand {
     /// Take a node in. A member of the same name with another data folder is replaced, for that
@@ -287,6 +289,8 @@ impl Message {
             | Self::Adopt(_)
             | Self::Heartbeats { .. }
             | Self::SettingsAre { .. } => Lane::Urgent,
+            Self::Raft(messages) if messages.iter().any(raft::RaftMessage::is_large) => Lane::Bulk,
+            Self::Raft(_) => Lane::Urgent,
         }
     }
 
@@ -309,6 +313,7 @@ impl Message {
             Self::Adopt(_) => "adopt",
             Self::Heartbeats { .. } => "heartbeats",
             Self::SettingsAre { .. } => "settings_are",
+            Self::Raft(messages) => messages.first().map_or("raft", |first| first.body.name()),
         }
     }
 }

@@ -10,6 +10,7 @@
 mod admin;
 pub mod entry;
 mod listing;
+pub mod metadata;
 mod opening;
 mod route;
 mod view;
@@ -19,6 +20,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use bytes::Bytes;
 pub use opening::OpenError;
 pub use view::{NodeView, PeerView};
 
@@ -31,8 +33,12 @@ use crate::gossip::Gossip;
 use crate::id::{Epoch, JobId, LogPosition, NodeId, RequestId};
 use crate::io::{Boot, Input, Output};
 use crate::message::Hello;
+use crate::message::raft::Manifest;
 use crate::outbox::Outbox;
+use crate::raft::Group;
+use crate::raft::groups::Groups;
 use crate::request::Request;
+use crate::ring::layout::Layout;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::storage::{Batch, JobResult, Outcome, Store, Suspect};
@@ -69,6 +75,11 @@ pub struct Node {
     gossip: Gossip,
     cluster: Cluster,
     eventual: Eventual,
+    groups: Groups,
+    /// The state of the metadata group as of some entry, for those who lack entries.
+    state: Option<(Manifest, Bytes)>,
+    /// Whether the leader of the metadata group has to look who votes.
+    voters_due: bool,
     listings: BTreeMap<RequestId, listing::Listing>,
     timers: TimerTable<3>,
     sync_outstanding: bool,
@@ -119,6 +130,7 @@ impl Node {
             self.gossip.next_deadline(),
             self.cluster.next_deadline(),
             self.eventual.next_deadline(),
+            self.groups.next_deadline(),
             self.timers.next(),
         ];
         deadlines.into_iter().flatten().min()
@@ -210,6 +222,7 @@ impl Node {
         }
         self.store.synced(upto);
         self.out.release(upto);
+        self.groups.synced(now.mono, upto);
         self.timers.set(IDLE_TIMER, now.mono + IDLE);
     }
 
@@ -244,6 +257,7 @@ impl Node {
         if self.cluster.membership().is_some() {
             let epoch = self.epoch();
             self.gossip.on_timer(now, epoch, &self.settings, &mut self.out);
+            self.voters_due = true;
         }
         let entropy = self.rng.any();
         let replicas = self.settings.get(crate::settings::Setting::Replicas);
@@ -251,6 +265,7 @@ impl Node {
             self.adopt(now, adoption, disk);
         }
         self.with_eventual(now, disk, |eventual, ground| eventual.on_timer(ground));
+        self.groups.tick(now.mono);
         if self.timers.take_due(SCRUB_TIMER, now.mono) {
             self.store.scrub();
             self.timers.set(SCRUB_TIMER, now.mono + SCRUB);
@@ -264,17 +279,24 @@ impl Node {
         }
     }
 
-    /// Lives by a layout from now on: writes it down, then tells every machine.
-    fn adopt(&mut self, now: Now, adoption: Adoption, disk: &mut impl Disk) {
+    /// Lives by a layout from now on: writes it down, then tells every machine. Returns false if there is
+    /// no room to write it; it will arrive again.
+    fn adopt(&mut self, now: Now, adoption: Adoption, disk: &mut impl Disk) -> bool {
         let mut batch = Batch::default();
         batch.put(opening::LAYOUT, crate::codec::encode(&adoption.layout));
         let leaves = adoption.switched && self.cluster.layout().is_some();
         if leaves {
             batch.remove(opening::SETTINGS);
         }
-        // Without room the layout is not adopted; it will arrive again.
-        let Ok(at) = self.store.apply(&batch, disk) else { return };
+        let group =
+            adoption.switched.then(|| self.begin_metadata(now, &adoption.layout, &mut batch));
+        let Ok(at) = self.store.apply_always(&batch, disk) else { return false };
+        if let Some(mut group) = group {
+            group.written(at);
+            self.groups.insert(group);
+        }
         let layout = adoption.layout.clone();
+        let newcomers = self.newcomers(&layout);
         self.out.speak_for(layout.cluster, at);
         if leaves {
             self.gossip.replace_document(crate::settings::SettingsDocument::default());
@@ -288,6 +310,11 @@ impl Node {
             moving: layout.moving.is_some(),
         });
         self.cluster.adopted(now, adoption, at, &mut self.out);
+        for node in newcomers {
+            // Right behind the layout, lest it serves under settings of its own.
+            self.gossip.tell_settings(node, false, &mut self.out);
+        }
+        self.voters_due = true;
         self.refresh_settings(now);
         self.gossip.adopt(now, &layout, &self.settings);
         if self.cluster.membership().is_some() {
@@ -296,6 +323,20 @@ impl Node {
             self.gossip.rest();
             self.eventual.leave(&mut self.out);
         }
+        true
+    }
+
+    /// The members of a layout that this node, if it leads the metadata group, has just taken in.
+    fn newcomers(&self, layout: &Layout) -> Vec<NodeId> {
+        let leads = self.groups.get(metadata::METADATA).is_some_and(Group::is_leader);
+        let linked = self.cluster.linked();
+        let new = |node: &NodeId, incarnation| {
+            linked.contains_key(node)
+                && self.cluster.layout().is_some_and(|known| !known.is_member(*node, incarnation))
+        };
+        let members = layout.members.iter().filter(|_| leads);
+        let new = members.filter(|(node, member)| new(node, member.incarnation));
+        new.map(|(node, _)| *node).collect()
     }
 
     fn refresh_settings(&mut self, now: Now) {
@@ -303,14 +344,18 @@ impl Node {
         let replicas = self.cluster.layout().map_or(default, |layout| layout.replicas);
         self.settings = self.gossip.document().values(replicas);
         self.gossip.settings_changed(now, &self.settings);
+        self.groups.set_limits(metadata::limits(&self.settings));
     }
 
     /// What follows from any input: the next stage of a move, jobs, a sync, a halt.
     fn settle(&mut self, now: Now, disk: &mut impl Disk) {
-        while let Some(since) = self.eventual.stage_done()
-            && let Some(adoption) = self.cluster.done_with_stage(now, since, &mut self.out)
-        {
-            self.adopt(now, adoption, disk);
+        loop {
+            if let Some(since) = self.eventual.stage_done() {
+                self.cluster.done_with_stage(now, since, &mut self.out);
+            }
+            if !self.settle_groups(now, disk) {
+                break;
+            }
         }
         if self.store.is_full() != self.full {
             self.full = self.store.is_full();
@@ -415,10 +460,10 @@ impl Node {
             }
             Request::Set { changes } => self.set(now, id, &changes, disk),
             Request::AddPeer { peer } => {
-                self.wish(now, id, crate::cluster::Wish::Together(peer), disk);
+                self.wish(now, id, crate::cluster::Wish::Together(peer));
             }
             Request::RemoveMember { node } => {
-                self.wish(now, id, crate::cluster::Wish::Without(node), disk);
+                self.wish(now, id, crate::cluster::Wish::Without(node));
             }
         }
     }

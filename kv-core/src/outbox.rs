@@ -94,19 +94,18 @@ impl Outbox {
         after: LogPosition,
         message: Message,
     ) {
-        debug_assert!(to != self.from, "a node does not write to itself");
-        self.messages += 1;
-        let envelope = Envelope {
-            id: MessageId(self.messages),
-            cluster: self.cluster,
-            from: self.from,
-            incarnation: self.incarnation,
-            to,
-            message,
-        };
-        let lane = envelope.message.lane();
+        let lane = message.lane();
+        let output = self.envelop(to, message);
         let after = after.max(self.floor);
-        self.push(Flow::Peer(to, lane, about), after, Output::Send { lane, envelope });
+        self.push(Flow::Peer(to, lane, about), after, output);
+    }
+
+    /// Sends a message once the log is durable up to `after`, whatever was sent before it: for machines
+    /// that live with messages out of order.
+    pub fn send_unordered(&mut self, to: NodeId, after: LogPosition, message: Message) {
+        let output = self.envelop(to, message);
+        let after = after.max(self.floor);
+        self.hold(after, output);
     }
 
     /// Gives a client its only or last answer, and tells so in an event.
@@ -193,12 +192,33 @@ impl Outbox {
         &self.counters
     }
 
+    fn envelop(&mut self, to: NodeId, message: Message) -> Output {
+        debug_assert!(to != self.from, "a node does not write to itself");
+        self.messages += 1;
+        let envelope = Envelope {
+            id: MessageId(self.messages),
+            cluster: self.cluster,
+            from: self.from,
+            incarnation: self.incarnation,
+            to,
+            message,
+        };
+        Output::Send { lane: envelope.message.lane(), envelope }
+    }
+
     fn push(&mut self, flow: Flow, after: LogPosition, output: Output) {
         let after = self.flows.get(&flow).copied().unwrap_or_default().max(after);
+        if self.durable < after {
+            self.flows.insert(flow, after);
+        }
+        self.hold(after, output);
+    }
+
+    /// Keeps an output until the log is durable up to `after`.
+    fn hold(&mut self, after: LogPosition, output: Output) {
         if after <= self.durable {
             self.ready.push_back(output);
         } else {
-            self.flows.insert(flow, after);
             self.emitted += 1;
             self.held.insert((after, self.emitted), output);
         }

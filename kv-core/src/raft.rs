@@ -32,8 +32,8 @@
 
 mod candidate;
 mod core;
-mod event;
 mod follower;
+pub mod groups;
 mod leader;
 pub mod log;
 mod persist;
@@ -49,13 +49,13 @@ use bytes::Bytes;
 
 use self::candidate::{Candidate, Stage};
 use self::core::{After, Core, Outgoing, Unwritten};
-pub use self::event::{DropReason, RaftEvent};
 use self::follower::{Follower, may_vote};
 use self::leader::{Fate, Leader};
 use self::log::Log;
-pub use self::persist::{OpenError, Opened, group_of_key, parse_entry};
+pub use self::persist::{OpenError, Opened, group_of_key, key_words};
 use self::quorum::Election;
 pub use self::view::{GroupView, PeerView, RoleView};
+pub use crate::event::raft::{DropReason, RaftEvent};
 use crate::id::{GroupId, Index, LogPosition, Replica, Term};
 use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload, RaftBody, RaftMessage};
 use crate::rng::Rng;
@@ -204,6 +204,9 @@ impl Group {
             out: Outgoing::default(),
         };
         core.draw_deadline(now);
+        if core.membership().is_sole_voter(core.me) {
+            core.deadline = now; // Nobody else could lead.
+        }
         core.out.installed = opened.installed;
         core.unwritten.base = opened.is_new;
         core.unwritten.forget = opened.has_old_chunks;
@@ -376,7 +379,7 @@ impl Group {
 
     /// The next entry for the state machine: committed, on disk, and not shown before.
     pub fn next_committed(&mut self) -> Option<Entry> {
-        if self.core.applicable() <= self.core.applied {
+        if self.core.applicable() <= self.core.applied || self.core.out.installed.is_some() {
             return None;
         }
         let entry = self.core.log.get(self.core.applied.next())?.clone();
@@ -413,6 +416,12 @@ impl Group {
     /// A chunk that somebody needs: for whom, of which state, which. Answer with [`Self::send_chunk`].
     pub fn next_chunk(&mut self) -> Option<(Replica, u64, u32)> {
         self.core.out.chunks.pop_front()
+    }
+
+    /// Whether a state is to be made, or a chunk of one to be sent.
+    #[must_use]
+    pub fn needs_state(&self) -> bool {
+        self.core.out.snapshot_wanted || !self.core.out.chunks.is_empty()
     }
 
     /// Sends a chunk of a state.
@@ -453,14 +462,16 @@ impl Group {
         }
     }
 
-    /// A state that took the place of the log: the state machine begins with it before the next entry.
-    /// Its chunks are in the owner's store until [`Self::forget_chunks`].
-    pub fn take_installed(&mut self) -> Option<Manifest> {
-        self.core.out.installed.take()
+    /// A state that took the place of the log: the state machine begins with it before the next entry,
+    /// then calls [`Self::installed`]. Until then its chunks are in the owner's store.
+    #[must_use]
+    pub fn to_install(&self) -> Option<&Manifest> {
+        self.core.out.installed.as_ref()
     }
 
     /// The state machine has durably what was received.
-    pub fn forget_chunks(&mut self) {
+    pub fn installed(&mut self) {
+        self.core.out.installed = None;
         self.core.unwritten.forget |= self.core.keeps_chunks;
         self.core.keeps_chunks = false;
     }
@@ -489,6 +500,17 @@ impl Group {
             core.log.compact(upto);
             core.unwritten.base = true;
         }
+    }
+
+    /// Goes by these times and bounds from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.core.limits = limits;
+    }
+
+    /// Whether something that was written is not known to be durable.
+    #[must_use]
+    pub fn is_unsynced(&self) -> bool {
+        self.core.durable < self.core.log_at
     }
 
     /// Whether this replica leads, as far as it knows.

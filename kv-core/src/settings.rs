@@ -42,6 +42,10 @@ pub enum Setting {
     ClockThreshold,
     /// How large a value may be.
     ValueBytesMax,
+    /// How long a replica of a Raft group waits for its leader.
+    ElectionTimeoutMs,
+    /// How often the leader of a Raft group says that it leads.
+    RaftHeartbeatMs,
 }
 
 /// What values a setting takes.
@@ -78,7 +82,7 @@ pub struct Spec {
 }
 
 /// All settings, each at the index of its number.
-pub const TABLE: [Spec; 9] = [
+pub const TABLE: [Spec; 11] = [
     Spec {
         setting: Setting::Replicas,
         name: "replicas",
@@ -159,6 +163,24 @@ pub const TABLE: [Spec; 9] = [
         unit: "bytes",
         meaning: "How large a value may be.",
         trade_off: "Larger values fit; each of them holds up its link and its log for longer.",
+    },
+    Spec {
+        setting: Setting::ElectionTimeoutMs,
+        name: "election_timeout_ms",
+        kind: Kind::Number { min: 100, max: 60_000 },
+        default: 1_000,
+        unit: "ms",
+        meaning: "How long a replica waits for its leader before it stands for election; each waits up to twice as long, by chance.",
+        trade_off: "Longer rides out slow links and busy nodes; shorter replaces a dead leader sooner.",
+    },
+    Spec {
+        setting: Setting::RaftHeartbeatMs,
+        name: "raft_heartbeat_ms",
+        kind: Kind::Number { min: 10, max: 10_000 },
+        default: 100,
+        unit: "ms",
+        meaning: "How often a leader says that it still leads.",
+        trade_off: "Shorter notices losses sooner and sends more messages; it must be well below the election timeout.",
     },
 ];
 
@@ -249,6 +271,11 @@ impl Settings {
             return Err(format!(
                 "clock_threshold must be at least replicas + 2 = {}; nothing was changed",
                 replicas + 2
+            ));
+        }
+        if self.get(Setting::ElectionTimeoutMs) < 5 * self.get(Setting::RaftHeartbeatMs) {
+            return Err(String::from(
+                "election_timeout_ms must be at least five times raft_heartbeat_ms, else one lost message unseats a leader; nothing was changed",
             ));
         }
         if self.get(Setting::GossipAllowedMs) < 2 * self.get(Setting::GossipIntervalMs) {

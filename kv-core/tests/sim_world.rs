@@ -204,7 +204,7 @@ fn lost_messages_are_shown_until_they_would_have_arrived() {
     world.act(Action::Network(NetworkConfig { loss, ..NetworkConfig::default() })).unwrap();
     let before: Vec<u64> = world.in_flight().map(|message| message.number).collect();
     let mut seen = 0;
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         world.step();
         let new = world.in_flight().filter(|message| !before.contains(&message.number));
         for message in new {

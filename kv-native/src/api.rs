@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod config;
 mod docs;
+mod groups;
 mod items;
 mod keys;
 mod listing;

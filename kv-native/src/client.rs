@@ -181,13 +181,15 @@ fn status_text(status: &Value, members: &Value) -> String {
         cluster => {
             let moving = if cluster["moving"].is_null() { "" } else { ", partitions are moving" };
             words.push_str(&format!(
-                "cluster  {} of {} members, epoch {}, changes go through {}{moving}\n",
+                "cluster  {} of {} members, epoch {}{moving}\n",
                 text(&cluster["id"]),
                 cluster["members"],
                 cluster["epoch"],
-                text(&cluster["founder"]),
             ));
         }
+    }
+    for group in status["groups"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        words.push_str(&group_text(group));
     }
     words.push_str(&storage_text(storage));
     words.push('\n');
@@ -207,6 +209,27 @@ fn status_text(status: &Value, members: &Value) -> String {
         table.row([text(&member["name"]), text(&member["address"]), state.into(), heard]);
     }
     words + &table.to_string()
+}
+
+/// One Raft group in a line: who leads it, and how far this node is behind.
+fn group_text(group: &Value) -> String {
+    let names = |list: &Value| -> String {
+        let names = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        names.iter().map(text).collect::<Vec<_>>().join(" ")
+    };
+    let leader = match &group["leader"] {
+        Value::Null => "no leader known".into(),
+        leader => format!("led by {}", text(leader)),
+    };
+    let title = if group["id"] == 0 { "metadata".into() } else { format!("group {}", group["id"]) };
+    format!(
+        "{title:<8} {leader}, term {}, this node is {}, applied {} of {} committed; voters {}\n",
+        group["term"],
+        text(&group["role"]),
+        group["applied"],
+        group["commit"],
+        names(&group["voters"]),
+    )
 }
 
 fn storage_text(storage: &Value) -> String {

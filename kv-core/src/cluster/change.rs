@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::error::RequestError;
-use crate::id::{ClusterId, Epoch, NodeId};
+use crate::id::{ClusterId, Epoch, Index, NodeId};
 use crate::message::ClusterCommand;
 use crate::ring::Ring;
 use crate::ring::layout::{Layout, Member, Move, Stage};
@@ -17,6 +17,10 @@ use crate::settings::Setting;
 
 /// The most members of a cluster.
 pub const MEMBERS_MAX: usize = 200;
+
+/// The entry of the metadata group that stands for the founding. It was never in a log, so nobody can
+/// take the log from its beginning: who joins takes over the state.
+pub const FIRST: Index = Index(1);
 
 /// The fewest and the most bytes of a node's name.
 pub const NAME_BYTES: core::ops::RangeInclusive<usize> = 1..=64;
@@ -36,6 +40,7 @@ pub fn found(
     Layout {
         cluster,
         epoch: Epoch(1),
+        at: FIRST,
         founder,
         ring: Ring::new(partitions, &[founder].into()),
         members: [(founder, Member { since: Epoch(1), ..member })].into(),
@@ -112,11 +117,6 @@ fn check_newcomer(
             "the name or the address of the new node is too long; nothing was changed",
         )));
     }
-    if node == layout.founder {
-        return Err(RequestError::Conflict(format!(
-            "{name} founded this cluster and its data folder is gone: start it with its old folder; a new one cannot take its place"
-        )));
-    }
     if layout.members.len() >= MEMBERS_MAX && !layout.members.contains_key(&node) {
         return Err(RequestError::Conflict(format!(
             "the cluster has {MEMBERS_MAX} members, which is the most it can have; remove one first"
@@ -131,9 +131,9 @@ fn check_removal(layout: &Layout, node: NodeId) -> Result<(), RequestError> {
             "there is no such member; nothing was changed",
         )));
     }
-    if node == layout.founder {
+    if layout.members.len() == 1 {
         return Err(RequestError::Conflict(String::from(
-            "the founding node puts the cluster's changes in order and cannot be removed; nothing was changed",
+            "it is the only member and cannot be removed; nothing was changed",
         )));
     }
     Ok(())
@@ -337,10 +337,9 @@ mod tests {
     fn what_would_break_the_cluster_is_refused_in_words() {
         let layout = founded();
         let words = |command| apply(&layout, &command).unwrap_err().to_string();
-        let founder = NodeId::of_name("n1");
-        assert!(words(ClusterCommand::RemoveMember(founder)).contains("cannot be removed"));
+        let only = NodeId::of_name("n1");
+        assert!(words(ClusterCommand::RemoveMember(only)).contains("cannot be removed"));
         assert!(words(ClusterCommand::RemoveMember(NodeId(9))).contains("no such member"));
         assert!(words(ClusterCommand::SetReplicas(0)).contains("from 1 to 9"));
-        assert!(words(add("n1", 77)).contains("data folder is gone"));
     }
 }

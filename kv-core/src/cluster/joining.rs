@@ -108,38 +108,34 @@ impl Cluster {
         size: ClusterSize,
         reachable: &BTreeSet<NodeId>,
         out: &mut Outbox,
-    ) -> Option<Adoption> {
+    ) {
         let refuse = |later: bool, reason: String, out: &mut Outbox| {
             out.send(who.node, None, LogPosition::START, Message::JoinRefused { later, reason });
         };
         let Some(layout) = self.membership() else {
             refuse(true, String::from("it is in no cluster yet itself"), out);
-            return None;
+            return;
         };
         if layout.is_member(who.node, who.incarnation) {
             let layout = Box::new(layout.clone());
             out.send(who.node, None, self.layout_at, Message::Adopt(layout));
-            return None;
+            return;
         }
         if let Some(reason) = self.objection(who, size, reachable) {
             refuse(false, reason, out);
-            return None;
+            return;
         }
         if self.joining.is_merging() {
             refuse(true, String::from("it is just joining another cluster itself"), out);
-            return None;
+            return;
         }
         let command = ClusterCommand::AddMember {
             name: who.name.clone(),
             incarnation: who.incarnation,
             address: who.address.clone(),
         };
-        match self.propose(command, out) {
-            Ok(adoption) => adoption,
-            Err(error) => {
-                refuse(error.is_retryable(), format!("{error}"), out);
-                None
-            }
+        if let Err(error) = self.propose(command, out) {
+            refuse(error.is_retryable(), format!("{error}"), out);
         }
     }
 

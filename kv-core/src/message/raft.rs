@@ -41,6 +41,18 @@ pub struct RaftMessage {
     pub body: RaftBody,
 }
 
+impl RaftMessage {
+    /// Whether it carries entries or a part of a state, and so may hold up others.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        match &self.body {
+            RaftBody::Append { entries, .. } => !entries.is_empty(),
+            RaftBody::Chunk { .. } | RaftBody::Offer(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// What a message says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RaftBody {
@@ -235,6 +247,12 @@ impl Membership {
     #[must_use]
     pub fn is_voter(&self, replica: Replica) -> bool {
         self.voters.contains(&replica) || self.outgoing.contains(&replica)
+    }
+
+    /// Whether nobody but this replica has a vote.
+    #[must_use]
+    pub fn is_sole_voter(&self, replica: Replica) -> bool {
+        !self.is_joint() && self.voters.len() == 1 && self.voters.contains(&replica)
     }
 
     /// Whether this replica belongs to the group.

@@ -45,16 +45,14 @@ impl Node {
             }
         };
         match wish {
-            Some(&(_, replicas)) => self.wish(now, id, Wish::Replicas(replicas), disk),
+            Some(&(_, replicas)) => self.wish(now, id, Wish::Replicas(replicas)),
             None => self.out.reply(id, at, Ok(Reply::Done)),
         }
     }
 
     /// Asks the cluster machine to bring a change about.
-    pub(super) fn wish(&mut self, now: Now, id: RequestId, wish: Wish, disk: &mut impl Disk) {
-        if let Some(adoption) = self.cluster.wish(now, id, wish, &mut self.out) {
-            self.adopt(now, adoption, disk);
-        }
+    pub(super) fn wish(&mut self, now: Now, id: RequestId, wish: Wish) {
+        self.cluster.wish(now, id, wish, &mut self.out);
     }
 
     /// Makes the settings document durable after it has changed.

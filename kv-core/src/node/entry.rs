@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::codec;
 use crate::eventual::{parse_lease_key, parse_object_key};
+use crate::raft;
 use crate::version::Object;
 
 /// How many bytes of a value are shown.
@@ -18,6 +19,9 @@ const SHOWN: usize = 64;
 pub fn key_words(key: &[u8]) -> String {
     if let Some((partition, key)) = parse_object_key(key) {
         return format!("{} (partition {})", text(key), partition.0);
+    }
+    if let Some(group) = raft::group_of_key(key) {
+        return raft::key_words(key).unwrap_or_else(|| format!("group {}", group.0));
     }
     match parse_lease_key(key) {
         Some(partition) => format!("counters (partition {})", partition.0),

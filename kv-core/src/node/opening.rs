@@ -22,6 +22,8 @@ use crate::id::{BootCount, Incarnation, LogPosition, NodeId};
 use crate::io::Boot;
 use crate::message::Hello;
 use crate::outbox::Outbox;
+use crate::raft;
+use crate::raft::groups::Groups;
 use crate::ring::PARTITIONS;
 use crate::ring::layout::Layout;
 use crate::rng::Rng;
@@ -134,6 +136,9 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
         gossip: Gossip::new(me, incarnation, count, document, gossip_rng),
         cluster: Cluster::new(now, hello, boot.partitions, boot.founding, layout),
         eventual: Eventual::new(me, incarnation, count, leases),
+        groups: Groups::default(),
+        state: None,
+        voters_due: false,
         store,
         out,
         clock: HybridClock::default(),
@@ -145,6 +150,10 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
         full: false,
         halted: None,
     };
+    node.open_metadata(now, &*disk).map_err(|error| match error {
+        raft::OpenError::Unreadable(fault) => OpenError::Damaged("a replicated log", fault),
+        raft::OpenError::Malformed(what) => OpenError::Unreadable(what),
+    })?;
     node.gossip.document_written(at);
     node.timers.set(super::SCRUB_TIMER, now.mono + super::SCRUB);
     node.resume(now, at, disk);

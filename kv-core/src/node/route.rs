@@ -3,11 +3,13 @@
 use alloc::boxed::Box;
 
 use super::Node;
+use super::metadata::METADATA;
 use crate::disk::Disk;
 use crate::event::DropReason;
 use crate::gossip::Digest;
-use crate::id::{ClusterId, Epoch, Incarnation, LogPosition, NodeId};
+use crate::id::{ClusterId, Epoch, Incarnation, LogPosition, NodeId, Replica};
 use crate::message::{ClusterCommand, Envelope, Heartbeat, Hello, Message};
+use crate::raft::Group;
 use crate::ring::layout::Layout;
 use crate::time::Now;
 
@@ -25,10 +27,7 @@ impl Node {
                     return;
                 }
                 let reachable = self.gossip.reachable().clone();
-                let adoption = self.cluster.on_join(&who, size, &reachable, &mut self.out);
-                if let Some(adoption) = adoption {
-                    self.adopt(now, adoption, disk);
-                }
+                self.cluster.on_join(&who, size, &reachable, &mut self.out);
                 let layout = self.cluster.membership();
                 if layout.is_some_and(|layout| layout.is_member(from, incarnation)) {
                     // Right behind the layout, lest it serves under settings of its own.
@@ -44,6 +43,13 @@ impl Node {
             Message::Adopt(layout) => {
                 if let Some(adoption) = self.cluster.consider(*layout) {
                     self.adopt(now, adoption, disk);
+                }
+            }
+            Message::Raft(messages) => {
+                if cluster.is_some() && cluster == self.cluster.hello().cluster {
+                    self.on_raft(now, Replica { node: from, incarnation }, messages);
+                } else {
+                    self.drop_raft(Replica { node: from, incarnation });
                 }
             }
             message => {
@@ -85,7 +91,7 @@ impl Node {
                 }
             }
             Message::Propose { epoch, command } => {
-                self.on_propose(now, from, epoch, command, disk);
+                self.on_propose(from, epoch, command);
             }
             message => {
                 let rest = self.with_eventual(now, disk, |eventual, ground| {
@@ -114,27 +120,11 @@ impl Node {
         }
     }
 
-    fn on_propose(
-        &mut self,
-        now: Now,
-        from: NodeId,
-        epoch: Epoch,
-        command: ClusterCommand,
-        disk: &mut impl Disk,
-    ) {
-        let me = self.cluster.hello().node;
-        if self.cluster.layout().is_none_or(|layout| layout.founder != me) {
+    fn on_propose(&mut self, from: NodeId, epoch: Epoch, command: ClusterCommand) {
+        if self.groups.get(METADATA).is_some_and(Group::is_leader) {
+            self.cluster.on_propose(epoch, command);
+        } else {
             self.out.dropped(from, DropReason::Misdirected);
-            return;
-        }
-        // A report names the stage that it is about, and speaks of no other.
-        let is_report = matches!(command, ClusterCommand::MoveDone { .. });
-        if epoch < self.epoch() && !is_report {
-            return; // Whoever still wants it asks again under the present layout.
-        }
-        // What is refused here was refused by the proposer too, once it knows the layout.
-        if let Ok(Some(adoption)) = self.cluster.propose(command, &mut self.out) {
-            self.adopt(now, adoption, disk);
         }
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Node;
 use crate::id::{BootCount, Incarnation, NodeId};
+use crate::raft::{Group, GroupView};
 use crate::ring::layout::Layout;
 use crate::settings::{Settings, SettingsDocument};
 use crate::storage::StoreView;
@@ -44,6 +45,8 @@ pub struct NodeView {
     pub outputs_held: u64,
     /// How often each kind of event has happened since it was opened.
     pub counters: BTreeMap<&'static str, u64>,
+    /// Its Raft groups.
+    pub groups: Vec<GroupView>,
     /// Why it has stopped for good, if it has.
     pub halted: Option<String>,
 }
@@ -84,6 +87,7 @@ impl Node {
             requests_open: self.eventual.open_requests(),
             outputs_held: self.out.held(),
             counters: self.out.counters().clone(),
+            groups: self.groups.iter().map(Group::view).collect(),
             halted: self.halted.clone(),
         }
     }

@@ -14,6 +14,8 @@
 //! cut, everything behind goes in the same batch.
 
 use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -78,12 +80,19 @@ impl From<Unreadable> for OpenError {
 }
 
 impl Opened {
-    /// A group that begins here, with these members. Whoever is to be told the members by a leader
-    /// begins with none.
+    /// A group that begins here behind an entry that is in no log, with these members: whoever is added
+    /// to it later has to take over its state. Whoever is to be told the members by a leader begins with
+    /// none, behind no entry.
     #[must_use]
-    pub fn new(group: GroupId, me: Replica, membership: Membership, at: LogPosition) -> Self {
-        let log = Log::new(EntryId::default(), (Index(0), membership), VecDeque::new(), at);
-        let (term, vote, incoming, installed) = (Term(0), None, None, None);
+    pub fn behind(
+        group: GroupId,
+        me: Replica,
+        base: EntryId,
+        membership: Membership,
+        at: LogPosition,
+    ) -> Self {
+        let log = Log::new(base, (base.index, membership), VecDeque::new(), at);
+        let (term, vote, incoming, installed) = (base.term, None, None, None);
         let (is_new, has_old_chunks) = (true, false);
         Self { group, me, term, vote, log, incoming, installed, at, is_new, has_old_chunks }
     }
@@ -143,6 +152,14 @@ impl Opened {
 }
 
 impl Group {
+    /// Adds to a batch that a store forgets a group.
+    pub fn remove(group: GroupId, batch: &mut Batch) {
+        let mut end = key(group, 0);
+        end.pop();
+        end.push(u8::MAX);
+        batch.remove_range(key(group, 0), end);
+    }
+
     /// Adds to a batch what the disk must know, and returns whether there was anything. The owner then
     /// calls [`Self::written`] or [`Self::refused`].
     pub fn write(&self, batch: &mut Batch) -> bool {
@@ -201,9 +218,25 @@ pub fn group_of_key(key: &[u8]) -> Option<GroupId> {
     Some(GroupId(u64::from_be_bytes(*group)))
 }
 
-/// The index of the entry under a key of a store, if it is one of a group.
+/// A key of a group in words.
 #[must_use]
-pub fn parse_entry(key: &[u8], value: &[u8]) -> Option<Entry> {
+pub fn key_words(key: &[u8]) -> Option<String> {
+    let (group, rest) = key.strip_prefix(GROUPS)?.split_first_chunk::<8>()?;
+    let what = match rest {
+        [BASE] => String::from("base of the log"),
+        [STATE] => String::from("term and vote"),
+        [INCOMING] => String::from("state being received"),
+        [CHUNK, number @ ..] => {
+            format!("chunk {} of it", u32::from_be_bytes(number.try_into().ok()?))
+        }
+        [ENTRY, index @ ..] => format!("entry {}", u64::from_be_bytes(index.try_into().ok()?)),
+        _ => return None,
+    };
+    Some(format!("{what} (group {})", u64::from_be_bytes(*group)))
+}
+
+/// The entry under a key of a store, if it is one of a group.
+fn parse_entry(key: &[u8], value: &[u8]) -> Option<Entry> {
     let (_, rest) = key.strip_prefix(GROUPS)?.split_first_chunk::<8>()?;
     let (kind, index) = rest.split_first()?;
     if *kind != ENTRY {

@@ -102,7 +102,7 @@ fn go_on(core: &mut Core, from: Replica) {
     core.commit = manifest.last.index;
     core.applied = manifest.last.index;
     core.release_reads();
-    core.event(RaftEvent::Installed { last: manifest.last });
+    core.event(RaftEvent::Installed { last: manifest.last.index });
     core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(manifest.last.index)));
     core.keeps_chunks = true;
     core.out.installed = Some(manifest);

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{PARTITIONS, Ring};
-use crate::id::{ClusterId, Epoch, Incarnation, NodeId, PartitionId};
+use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, PartitionId};
 use crate::settings::Setting;
 
 /// No cluster lives to see it, and counting on from it cannot overflow.
@@ -71,7 +71,10 @@ pub struct Layout {
     pub cluster: ClusterId,
     /// The version of this layout. Greater replaces smaller.
     pub epoch: Epoch,
-    /// The member that puts changes in order.
+    /// The entry of the metadata group that made it so. What the layout says changes with its epoch, but
+    /// for the reports of a move, which are noted by entries of their own.
+    pub at: Index,
+    /// The node that founded the cluster. It has no part that others could not have.
     pub founder: NodeId,
     /// All members.
     pub members: BTreeMap<NodeId, Member>,
@@ -182,6 +185,6 @@ impl Layout {
         rings.into_iter().flatten().all(sound)
             && self.epoch <= EPOCH_MAX
             && Setting::Replicas.check(self.replicas).is_ok()
-            && self.members.contains_key(&self.founder)
+            && !self.members.is_empty()
     }
 }

@@ -1,11 +1,13 @@
 //! `/metrics`: counters and gauges in the text format of Prometheus.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
+use kv_core::raft::GroupView;
 use kv_core::storage::{LevelView, StoreView};
 
 use super::answer::{Failure, Style};
@@ -58,9 +60,23 @@ async fn metrics(State(app): State<App>) -> Result<Response, Failure> {
     ] {
         text.one(name, "gauge", help, value);
     }
+    groups(&view.groups, &mut text);
     storage(&view.storage, &mut text);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4");
     Ok(([(header::CONTENT_TYPE, kind)], text.0).into_response())
+}
+
+fn groups(groups: &[GroupView], text: &mut Families) {
+    let mut families: BTreeMap<&str, (&str, Vec<(String, u64)>)> = BTreeMap::new();
+    for group in groups {
+        for (name, help, value) in super::groups::gauges(group) {
+            let family = families.entry(name).or_insert_with(|| (help, Vec::new()));
+            family.1.push((format!("{{group=\"{}\"}}", group.group.0), value));
+        }
+    }
+    for (name, (help, rows)) in families {
+        text.family(&format!("kv_raft_{name}"), "gauge", help, &rows);
+    }
 }
 
 fn storage(store: &StoreView, text: &mut Families) {

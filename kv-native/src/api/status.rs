@@ -33,7 +33,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
                 "This node as it is right now",
                 &[(
                     200,
-                    "node, cluster, peers, and storage: memtable, levels with their tables, filters, cache, amplification, suspects",
+                    "node, cluster, peers, Raft groups, and storage: memtable, levels with their tables, filters, cache, amplification, suspects",
                 )],
             ),
             status,
@@ -71,6 +71,7 @@ async fn status(State(app): State<App>) -> Result<Response, Failure> {
             })
         })
         .collect();
+    let group = |group| super::groups::status(group, |node| facts.name_of(node));
     let body = json!({
         "node": {
             "name": view.name,
@@ -83,6 +84,7 @@ async fn status(State(app): State<App>) -> Result<Response, Failure> {
         },
         "cluster": view.layout.as_ref().map(cluster),
         "peers": peers,
+        "groups": view.groups.iter().map(group).collect::<Vec<_>>(),
         "storage": storage(&view.storage),
         "requests_open": view.requests_open,
         "outputs_held": view.outputs_held,

@@ -1,0 +1,248 @@
+//! The metadata group: the replicated log that puts the changes of the cluster in order.
+//!
+//! Group 0 exists on every member. Its commands are those of [`crate::cluster`], its state is the layout,
+//! and a state in chunks is the layout in one chunk. The leader sees to it that an odd number of
+//! members, at most five, votes, and that all others get the log too.
+//!
+//! A founder begins with an entry that was never in a log, so whoever joins takes over the state first.
+//! A node that joins another cluster forgets the log of the one it came from.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::Node;
+use crate::cluster::{Adoption, change};
+use crate::codec;
+use crate::disk::Disk;
+use crate::event::{EventKind, raft};
+use crate::hash;
+use crate::id::{Epoch, GroupId, Index, Replica, Term};
+use crate::message::ClusterCommand;
+use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload, RaftMessage};
+use crate::raft::{Group, Limits, OpenError, Opened, RaftEvent};
+use crate::ring::layout::Layout;
+use crate::settings::{Setting, Settings};
+use crate::storage::Batch;
+use crate::time::Now;
+
+/// The metadata group.
+pub const METADATA: GroupId = GroupId(0);
+
+/// From how many bytes on the log of the metadata group is compacted, and how many entries stay.
+const LOG_BYTES_MAX: u64 = 256 << 10;
+const TRAILING: u64 = 200;
+
+/// The times and bounds of the groups of a node.
+pub(super) fn limits(settings: &Settings) -> Limits {
+    Limits {
+        election_timeout: settings.span(Setting::ElectionTimeoutMs),
+        heartbeat: settings.span(Setting::RaftHeartbeatMs),
+        log_bytes_max: LOG_BYTES_MAX,
+        trailing_entries: TRAILING,
+        ..Limits::default()
+    }
+}
+
+impl Node {
+    /// Opens the metadata group of a node that knows a layout.
+    pub(super) fn open_metadata(&mut self, now: Now, disk: &impl Disk) -> Result<(), OpenError> {
+        let Some(layout) = self.cluster.layout() else { return Ok(()) };
+        let at = layout.at;
+        let opened = match Opened::read(METADATA, self.replica(), &self.store, disk)? {
+            Some(opened) => opened,
+            None => self.empty_group(),
+        };
+        let mut group = Group::open(opened, limits(&self.settings), self.rng.any(), now.mono);
+        group.resume_at(at);
+        self.groups.insert(group);
+        Ok(())
+    }
+
+    /// The metadata group of a cluster that this node has just founded, or has become a member of. The
+    /// batch removes what it knew of another cluster's, and founds this one.
+    pub(super) fn begin_metadata(&mut self, now: Now, layout: &Layout, batch: &mut Batch) -> Group {
+        Group::remove(METADATA, batch);
+        let me = self.replica();
+        let founded = layout.at == change::FIRST && layout.founder == me.node;
+        let mut opened = self.empty_group();
+        if founded {
+            let first = EntryId { term: Term(1), index: change::FIRST };
+            opened = Opened::behind(METADATA, me, first, Membership::of([me]), self.store.end());
+        }
+        let mut group = Group::open(opened, limits(&self.settings), self.rng.any(), now.mono);
+        if founded {
+            group.campaign(now.mono);
+        }
+        group.write(batch);
+        group
+    }
+
+    fn empty_group(&self) -> Opened {
+        let end = self.store.end();
+        Opened::behind(METADATA, self.replica(), EntryId::default(), Membership::default(), end)
+    }
+
+    /// Messages of groups. Every group checks them itself, for a new member may hear from one that does
+    /// not know it yet.
+    pub(super) fn on_raft(&mut self, now: Now, from: Replica, messages: Vec<RaftMessage>) {
+        for _ in 0..self.groups.step(now.mono, from, messages) {
+            self.drop_raft(from);
+        }
+    }
+
+    /// A message of another cluster, or of a group that is not here, does nothing.
+    pub(super) fn drop_raft(&mut self, from: Replica) {
+        let event = RaftEvent::Dropped { from, reason: raft::DropReason::Misdirected };
+        self.out.event(EventKind::Raft { group: METADATA, event });
+    }
+
+    /// What follows from any input for the groups. Returns whether the cluster may have changed by it.
+    pub(super) fn settle_groups(&mut self, now: Now, disk: &mut impl Disk) -> bool {
+        self.enter_proposals(now);
+        self.review_voters(now);
+        self.compact_metadata(now);
+        self.serve_state();
+        self.groups.settle(now.mono, &mut self.store, disk, &mut self.out);
+        self.tell_group_events();
+        let installed = self.install_metadata(now, disk);
+        let applied = self.apply_metadata(now, disk);
+        installed || applied
+    }
+
+    /// Commands of this node, and those it was handed as the leader, enter the log.
+    fn enter_proposals(&mut self, now: Now) {
+        for proposal in self.cluster.take_proposals() {
+            if let Some(group) = self.groups.touch(METADATA) {
+                // Whoever still wants what is refused asks again.
+                let _ = group.propose(now.mono, Bytes::from(codec::encode(&proposal)));
+            }
+        }
+    }
+
+    fn tell_group_events(&mut self) {
+        while let Some((group, event)) = self.groups.next_event() {
+            self.out.event(EventKind::Raft { group, event });
+            if let RaftEvent::Elected { .. } | RaftEvent::Changed { .. } | RaftEvent::ChangeFailed =
+                event
+            {
+                self.voters_due = true;
+            }
+        }
+        let leader = self.groups.get(METADATA).and_then(Group::leader);
+        self.cluster.led_by(leader.map(|leader| leader.node));
+    }
+
+    /// Applies what is committed. Returns whether there was anything.
+    fn apply_metadata(&mut self, now: Now, disk: &mut impl Disk) -> bool {
+        let mut any = false;
+        while let Some((group, entry)) = self.groups.next_committed() {
+            any = true;
+            let kept = entry.clone();
+            let Entry { id, payload: Payload::Command(command) } = entry else { continue };
+            let Ok((epoch, command)) = codec::decode::<(Epoch, ClusterCommand)>(&command) else {
+                continue; // Of another release. All replicas of this one pass over it.
+            };
+            if let Some(adoption) = self.cluster.apply(id.index, epoch, &command)
+                && !self.adopt_committed(now, adoption, disk)
+            {
+                self.groups.put_back(now.mono, group, kept);
+                return false;
+            }
+        }
+        any
+    }
+
+    /// Lives by a layout that is committed, or notes a report in it. Returns false if there is no room.
+    fn adopt_committed(&mut self, now: Now, adoption: Adoption, disk: &mut impl Disk) -> bool {
+        if self.epoch() < adoption.layout.epoch {
+            return self.adopt(now, adoption, disk);
+        }
+        let mut batch = Batch::default();
+        batch.put(super::opening::LAYOUT, codec::encode(&adoption.layout));
+        let written = self.store.apply_always(&batch, disk);
+        if let Ok(at) = written {
+            self.cluster.noted(adoption.layout, at);
+        }
+        written.is_ok()
+    }
+
+    /// Takes over the state of the group. Returns whether there was one.
+    fn install_metadata(&mut self, now: Now, disk: &mut impl Disk) -> bool {
+        let Some(group) = self.groups.get(METADATA) else { return false };
+        if group.to_install().is_none() {
+            return false;
+        }
+        // An unreadable chunk is read again with the next input; until then nothing is applied.
+        let Ok(chunk) = group.received_chunk(0, &mut self.store, disk) else { return false };
+        if let Some(layout) = chunk.and_then(|bytes| codec::decode::<Layout>(&bytes).ok()) {
+            let known = self.cluster.layout().map(|layout| (layout.cluster, layout.at));
+            let newer =
+                known.is_some_and(|(cluster, at)| cluster == layout.cluster && at < layout.at);
+            if newer && !self.adopt_committed(now, Adoption { layout, switched: false }, disk) {
+                return false;
+            }
+        }
+        if let Some(group) = self.groups.touch(METADATA) {
+            group.installed();
+        }
+        true
+    }
+
+    /// The leader makes the state for those who lack entries, and sends its chunk.
+    fn serve_state(&mut self) {
+        let Some(layout) = self.cluster.layout() else { return };
+        if !self.groups.get(METADATA).is_some_and(Group::needs_state) {
+            return;
+        }
+        let Some(group) = self.groups.touch(METADATA) else { return };
+        if group.take_snapshot_wanted() {
+            let bytes = Bytes::from(codec::encode(layout));
+            self.state = group.snapshot_made([hash::of(&bytes)].into()).map(|made| (made, bytes));
+        }
+        while let Some((to, snapshot, number)) = group.next_chunk() {
+            let made = |(manifest, _): &&(Manifest, Bytes)| manifest.id() == snapshot;
+            if let Some((_, bytes)) = self.state.as_ref().filter(made) {
+                group.send_chunk(to, snapshot, number, bytes.clone());
+            }
+        }
+    }
+
+    /// The leader sees to it that the right members vote.
+    fn review_voters(&mut self, now: Now) {
+        if !self.voters_due {
+            return;
+        }
+        let reachable = self.gossip.reachable();
+        let Some(group) = self.groups.get(METADATA).filter(|group| group.is_leader()) else {
+            self.voters_due = false;
+            return;
+        };
+        let membership = group.membership();
+        let (voters, learners) = self.cluster.voters(&membership.voters, reachable);
+        if !membership.is_joint() && membership.voters == voters && membership.learners == learners
+        {
+            self.voters_due = false;
+        } else if let Some(group) = self.groups.touch(METADATA)
+            && group.change(now.mono, voters, learners).is_ok()
+        {
+            self.voters_due = false;
+        }
+    }
+
+    fn compact_metadata(&mut self, now: Now) {
+        let Some(group) = self.groups.get(METADATA) else { return };
+        if LOG_BYTES_MAX <= group.log().bytes()
+            && let Some(group) = self.groups.touch(METADATA)
+        {
+            // The layout is written in the same log before the entries go, so it is never behind them.
+            group.compact(now.mono, Index(u64::MAX));
+        }
+    }
+
+    /// This node with its data folder, as groups know it.
+    pub(super) fn replica(&self) -> Replica {
+        let hello = self.cluster.hello();
+        Replica { node: hello.node, incarnation: hello.incarnation }
+    }
+}

@@ -1,0 +1,237 @@
+//! All groups of a node: one batch and one sync for all of them, one frame per peer, no scan of idle ones.
+//!
+//! Each input touches the groups it is for. At the end of the turn only those are looked at: what they
+//! must write goes into the node's log as one batch, and what they say to one node that waits for the
+//! same place in that log travels as one message. A group that waits for nothing but its timer stands in
+//! an ordered set of deadlines.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use super::{Group, Limits, RaftEvent, ReadError, ReadId};
+use crate::disk::Disk;
+use crate::id::{GroupId, Index, LogPosition, NodeId, Replica};
+use crate::message::raft::{Entry, RaftMessage};
+use crate::message::{Lane, Message};
+use crate::outbox::Outbox;
+use crate::storage::{Batch, Store};
+use crate::time::{Micros, Mono};
+
+/// The groups of a node.
+#[derive(Clone, Debug, Default)]
+pub struct Groups {
+    groups: BTreeMap<GroupId, Group>,
+    /// When each group wants to be called, and the same by group.
+    deadlines: BTreeSet<(Mono, GroupId)>,
+    deadline_of: BTreeMap<GroupId, Mono>,
+    /// The groups that the turn has touched.
+    touched: BTreeSet<GroupId>,
+    /// The groups that wait for a sync.
+    unsynced: BTreeSet<GroupId>,
+    /// The groups whose writes were refused, and when they are tried again.
+    refused: BTreeSet<GroupId>,
+    retry_at: Option<Mono>,
+    committed: VecDeque<(GroupId, Entry)>,
+    reads: VecDeque<(GroupId, ReadId, Result<Index, ReadError>)>,
+    events: VecDeque<(GroupId, RaftEvent)>,
+}
+
+/// How long until a write that was refused is tried again.
+const RETRY: Micros = Micros::from_millis(300);
+
+impl Groups {
+    /// Takes a group in, in place of one of the same number.
+    pub fn insert(&mut self, group: Group) {
+        let id = group.id();
+        if group.is_unsynced() {
+            self.unsynced.insert(id);
+        }
+        self.groups.insert(id, group);
+        self.touched.insert(id);
+    }
+
+    /// A group.
+    #[must_use]
+    pub fn get(&self, group: GroupId) -> Option<&Group> {
+        self.groups.get(&group)
+    }
+
+    /// A group, to which something is about to happen.
+    pub fn touch(&mut self, group: GroupId) -> Option<&mut Group> {
+        let found = self.groups.get_mut(&group)?;
+        self.touched.insert(group);
+        Some(found)
+    }
+
+    /// All groups.
+    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    /// Messages of a replica of another node. Returns how many are for groups that are not here.
+    pub fn step(&mut self, now: Mono, from: Replica, messages: Vec<RaftMessage>) -> u64 {
+        let mut strange = 0;
+        for message in messages {
+            match self.touch(message.group) {
+                Some(group) => group.step(now, from, message),
+                None => strange += 1,
+            }
+        }
+        strange
+    }
+
+    /// Timers may have run out.
+    pub fn tick(&mut self, now: Mono) {
+        while let Some(&(deadline, id)) = self.deadlines.first()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            self.deadline_of.remove(&id);
+            if let Some(group) = self.touch(id) {
+                group.tick(now);
+            }
+        }
+        if self.retry_at.take_if(|at| *at <= now).is_some() {
+            self.touched.append(&mut self.refused);
+        }
+    }
+
+    /// When [`Self::tick`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        self.deadlines.first().map(|(at, _)| *at).into_iter().chain(self.retry_at).min()
+    }
+
+    /// The node's log is durable up to here.
+    pub fn synced(&mut self, now: Mono, upto: LogPosition) {
+        for id in core::mem::take(&mut self.unsynced) {
+            let Some(group) = self.groups.get_mut(&id) else { continue };
+            group.synced(now, upto);
+            if group.is_unsynced() {
+                self.unsynced.insert(id);
+            }
+            self.touched.insert(id);
+        }
+    }
+
+    /// All groups go by these times and bounds from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.groups.values_mut().for_each(|group| group.set_limits(limits));
+    }
+
+    /// Ends the turn: what the touched groups brought is written and sent.
+    pub fn settle(&mut self, now: Mono, store: &mut Store, disk: &mut impl Disk, out: &mut Outbox) {
+        while !self.touched.is_empty() {
+            let touched = core::mem::take(&mut self.touched);
+            self.write(now, &touched, store, disk);
+            let mut frames = Frames::default();
+            for id in touched {
+                self.collect(id, &mut frames);
+            }
+            frames.send(out);
+        }
+    }
+
+    /// The next entry for a state machine.
+    pub fn next_committed(&mut self) -> Option<(GroupId, Entry)> {
+        self.committed.pop_front()
+    }
+
+    /// The state machine could not take an entry: it is shown again, after a while.
+    pub fn put_back(&mut self, now: Mono, group: GroupId, entry: Entry) {
+        self.committed.push_front((group, entry));
+        self.retry_at.get_or_insert(now + RETRY);
+    }
+
+    /// The next read that can be served, or cannot be.
+    pub fn next_read(&mut self) -> Option<(GroupId, ReadId, Result<Index, ReadError>)> {
+        self.reads.pop_front()
+    }
+
+    /// The next thing that happened in a group.
+    pub fn next_event(&mut self) -> Option<(GroupId, RaftEvent)> {
+        self.events.pop_front()
+    }
+
+    /// Writes what the touched groups must know after a crash, as one batch.
+    fn write(
+        &mut self,
+        now: Mono,
+        touched: &BTreeSet<GroupId>,
+        store: &mut Store,
+        disk: &mut impl Disk,
+    ) {
+        let mut batch = Batch::default();
+        let mut writers = Vec::new();
+        for id in touched {
+            let Some(group) = self.groups.get_mut(id) else { continue };
+            group.settle(now);
+            if group.write(&mut batch) {
+                writers.push(*id);
+            }
+        }
+        if writers.is_empty() {
+            return;
+        }
+        // Terms and votes are worth the room kept aside: without them nobody could be elected.
+        let written = store.apply_always(&batch, disk);
+        for id in writers {
+            let Some(group) = self.groups.get_mut(&id) else { continue };
+            match written {
+                Ok(at) => {
+                    group.written(at);
+                    self.unsynced.insert(id);
+                }
+                Err(_) => {
+                    group.refused(now);
+                    self.refused.insert(id);
+                    self.retry_at.get_or_insert(now + RETRY);
+                }
+            }
+        }
+    }
+
+    /// Takes what a group wants done.
+    fn collect(&mut self, id: GroupId, frames: &mut Frames) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        while let Some((to, at, message)) = group.next_message() {
+            frames.add(to.node, at, message);
+        }
+        while let Some(entry) = group.next_committed() {
+            self.committed.push_back((id, entry));
+        }
+        while let Some((read, result)) = group.next_read() {
+            self.reads.push_back((id, read, result));
+        }
+        while let Some(event) = group.next_event() {
+            self.events.push_back((id, event));
+        }
+        let deadline = group.next_deadline();
+        if self.deadline_of.get(&id).copied() != deadline {
+            if let Some(old) = self.deadline_of.remove(&id) {
+                self.deadlines.remove(&(old, id));
+            }
+            if let Some(at) = deadline {
+                self.deadline_of.insert(id, at);
+                self.deadlines.insert((at, id));
+            }
+        }
+    }
+}
+
+/// Messages of a turn, by whom they are for and what they wait for.
+#[derive(Debug, Default)]
+struct Frames(BTreeMap<(NodeId, LogPosition, Lane), Vec<RaftMessage>>);
+
+impl Frames {
+    fn add(&mut self, to: NodeId, at: LogPosition, message: RaftMessage) {
+        let lane = if message.is_large() { Lane::Bulk } else { Lane::Urgent };
+        self.0.entry((to, at, lane)).or_default().push(message);
+    }
+
+    fn send(self, out: &mut Outbox) {
+        for ((to, at, _), messages) in self.0 {
+            out.send_unordered(to, at, Message::Raft(messages));
+        }
+    }
+}
