@@ -48,7 +48,7 @@ enum Stage {
 const STANDSTILL: u64 = 10;
 
 impl Leader {
-    /// Begins a change to these voters and learners.
+    /// Begins a change to these voters and learners, in place of one whose newcomers still catch up.
     pub(in crate::raft) fn change(
         &mut self,
         core: &mut Core,
@@ -64,13 +64,21 @@ impl Leader {
         if !self.knows_commit(core) {
             return Err(ChangeError::TooEarly);
         }
-        if self.change.is_some()
-            || self.transfer.is_some()
-            || current.is_joint()
-            || core.commit < at
+        if let Some(change) = &self.change
+            && change.voters == wanted.voters
+            && change.learners == wanted.learners
         {
+            return Ok(()); // It is under way.
+        }
+        let entered = matches!(&self.change, Some(Change { stage: Stage::Entered, .. }));
+        if entered || self.transfer.is_some() || current.is_joint() || core.commit < at {
             return Err(ChangeError::Busy);
         }
+        // Nobody's vote has changed while newcomers catch up: another wish can take the place of that one.
+        if self.change.take().is_some() {
+            core.event(RaftEvent::ChangeFailed);
+        }
+        let current = core.log.membership().1;
         let newcomers: BTreeSet<Replica> =
             wanted.voters.iter().copied().filter(|voter| !current.is_voter(*voter)).collect();
         let mut learning = (**current).clone();
