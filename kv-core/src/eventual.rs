@@ -77,7 +77,7 @@ pub struct Eventual {
     me: NodeId,
     actor: Incarnation,
     leases: Leases,
-    operations: BTreeMap<Token, Operation>,
+    operations: BTreeMap<Token, Box<Operation>>,
     deadlines: BTreeSet<(Mono, Token)>,
     clients: BTreeMap<RequestId, Token>,
     last_token: Token,
@@ -271,8 +271,8 @@ impl Eventual {
         token: Token,
         result: Result<Reply, RequestError>,
     ) {
-        let waits = |operation: &Operation| matches!(operation.phase, Phase::Forward { .. });
-        if self.operations.get(&token).is_some_and(waits) {
+        let Some(operation) = self.operations.get(&token) else { return };
+        if let Phase::Forward { .. } = operation.phase {
             self.finish(ground, token, result);
         }
     }
@@ -280,7 +280,7 @@ impl Eventual {
     /// Begins an operation: here if this node can coordinate it, else through an owner.
     fn start<D: Disk>(&mut self, ground: &mut Ground<'_, D>, origin: Origin, request: Request) {
         let mut operation = match Operation::new(ground, self.me, origin, request) {
-            Ok(operation) if self.operations.len() < OPERATIONS_MAX => operation,
+            Ok(operation) if self.operations.len() < OPERATIONS_MAX => Box::new(operation),
             Ok(_) => return Operation::refuse(ground, origin, RequestError::Busy),
             Err(error) => return Operation::refuse(ground, origin, error),
         };

@@ -163,23 +163,28 @@ impl Gossip {
         self.suspect_the_silent(now.mono, settings, out);
         let mut others: Vec<NodeId> =
             self.peers.keys().copied().filter(|node| self.linked.contains(node)).collect();
+        let message = self.heartbeats(epoch, settings);
         for node in self.rng.draw(&mut others, FAN_OUT) {
-            self.tell(node, epoch, settings, out);
+            out.send(node, None, self.document_at, message.clone());
         }
     }
 
     /// Tells one node the latest heartbeats now.
     pub fn tell(&self, node: NodeId, epoch: Epoch, settings: &Settings, out: &mut Outbox) {
-        let mut beats = alloc::vec![self.me];
+        out.send(node, None, self.document_at, self.heartbeats(epoch, settings));
+    }
+
+    fn heartbeats(&self, epoch: Epoch, settings: &Settings) -> Message {
+        let mut beats = Vec::with_capacity(1 + self.peers.len());
+        beats.push(self.me);
         beats.extend(self.peers.values().map(|peer| peer.latest).filter(|beat| beat.version > 0));
-        let message = Message::Heartbeats {
+        Message::Heartbeats {
             beats,
             epoch,
             interval: settings.span(Setting::GossipIntervalMs),
             allowed: settings.span(Setting::GossipAllowedMs),
             settings: self.document.digest(),
-        };
-        out.send(node, None, self.document_at, message);
+        }
     }
 
     /// Takes in what a member has heard of.
@@ -191,6 +196,7 @@ impl Gossip {
         digest: Digest,
         out: &mut Outbox,
     ) {
+        let mut returned = false;
         for beat in beats {
             let Some(peer) = self.peers.get_mut(&beat.node) else { continue };
             let newer = (beat.boot, beat.version) > (peer.latest.boot, peer.latest.version);
@@ -201,13 +207,16 @@ impl Gossip {
             peer.renewed = now.mono;
             if !peer.alive {
                 peer.alive = true;
+                returned = true;
                 out.event(EventKind::Trusted(beat.node));
             }
         }
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.allowed = digest.allowed.max(Micros(2 * digest.interval.0.min(u64::MAX / 2)));
         }
-        self.refresh_reachable();
+        if returned {
+            self.refresh_reachable();
+        }
         if digest.settings != self.document.digest() {
             self.tell_settings(from, true, out);
         }
@@ -286,14 +295,18 @@ impl Gossip {
 
     fn suspect_the_silent(&mut self, now: Mono, settings: &Settings, out: &mut Outbox) {
         let allowed = settings.span(Setting::GossipAllowedMs);
+        let mut lost = false;
         for (&node, peer) in &mut self.peers {
             let silent = now - peer.renewed;
             if peer.alive && silent > allowed.max(peer.allowed) {
                 peer.alive = false;
+                lost = true;
                 out.event(EventKind::Suspected { node, silent });
             }
         }
-        self.refresh_reachable();
+        if lost {
+            self.refresh_reachable();
+        }
     }
 
     fn refresh_reachable(&mut self) {

@@ -5,6 +5,7 @@
 //! partition, the answers to one request) nothing overtakes: an output never leaves before one that was pushed earlier
 //! into its flow. So whatever [`Outbox::poll`] returns may leave at once.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::bugs::{Bug, planted};
@@ -96,14 +97,14 @@ impl Outbox {
     ) {
         debug_assert!(to != self.from, "a node does not write to itself");
         self.messages += 1;
-        let envelope = Envelope {
+        let envelope = Box::new(Envelope {
             id: MessageId(self.messages),
             cluster: self.cluster,
             from: self.from,
             incarnation: self.incarnation,
             to,
             message,
-        };
+        });
         let lane = envelope.message.lane();
         let after = after.max(self.floor);
         self.push(Flow::Peer(to, lane, about), after, Output::Send { lane, envelope });
