@@ -220,9 +220,9 @@ impl Eventual {
         partition: PartitionId,
         key: &[u8],
     ) -> Result<Option<(Object, LogPosition)>, Unreadable> {
-        let found = ground.store.get(&object_key(partition, key), &*ground.disk);
+        let found = ground.store.get_with(&object_key(partition, key), &*ground.disk, decode);
         let found = found.inspect_err(|fault| tell(ground.out, fault))?;
-        Ok(found.and_then(|(bytes, at)| Some((decode(&bytes)?, at))))
+        Ok(found.and_then(|(object, at)| Some((object?, at))))
     }
 
     /// The same for an observer.
@@ -384,7 +384,7 @@ impl Eventual {
     }
 }
 
-fn decode(bytes: &Bytes) -> Option<Object> {
+fn decode(bytes: &[u8]) -> Option<Object> {
     let object = crate::codec::decode(bytes);
     debug_assert!(object.is_ok(), "its checksum held, so the object is as it was written");
     object.ok()

@@ -42,6 +42,23 @@ impl<K: Ord + Copy, V> Pairs<K, V> {
         self.0.get(self.place(key).ok()?).map(|(_, value)| value)
     }
 
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        let at = self.place(key).ok()?;
+        self.0.get_mut(at).map(|(_, value)| value)
+    }
+
+    /// The same for one key after the other: `hint` says where the last one was, and the one behind it
+    /// is found at once.
+    pub fn get_next(&mut self, key: K, hint: &mut usize) -> Option<&mut V> {
+        let at = match self.0.get(*hint) {
+            Some((next, _)) if *next == key => *hint,
+            _ => self.place(key).ok()?,
+        };
+        *hint = at + 1;
+        self.0.get_mut(at).map(|(_, value)| value)
+    }
+
     /// Whether the key has a value.
     #[must_use]
     pub fn contains(&self, key: K) -> bool {
@@ -78,8 +95,8 @@ impl<K: Ord + Copy, V> Pairs<K, V> {
     }
 
     /// Takes out all but these.
-    pub fn retain(&mut self, mut stays: impl FnMut(K) -> bool) {
-        self.0.retain(|(key, _)| stays(*key));
+    pub fn retain(&mut self, mut stays: impl FnMut(K, &V) -> bool) {
+        self.0.retain(|(key, value)| stays(*key, value));
     }
 
     /// All of them, by key.
@@ -95,6 +112,11 @@ impl<K: Ord + Copy, V> Pairs<K, V> {
     /// The values, by key.
     pub fn values(&self) -> impl ExactSizeIterator<Item = &V> {
         self.0.iter().map(|(_, value)| value)
+    }
+
+    /// The values with their keys, to be changed.
+    pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (K, &mut V)> {
+        self.0.iter_mut().map(|(key, value)| (*key, value))
     }
 
     /// How many there are.
@@ -138,7 +160,7 @@ mod tests {
                     *tree.entry(key).or_insert(0) += round;
                 }
                 2 => {
-                    pairs.retain(|other| other % 7 != key);
+                    pairs.retain(|other, _| other % 7 != key);
                     tree.retain(|other, _| other % 7 != key);
                 }
                 _ => {
@@ -148,6 +170,11 @@ mod tests {
             }
             assert!(pairs.iter().eq(tree.iter().map(|(key, value)| (*key, value))));
             assert_eq!(pairs.get(key), tree.get(&key));
+            assert_eq!(pairs.get_mut(key), tree.get_mut(&key));
+            let mut hint = round as usize % 20;
+            for key in 0..20 {
+                assert_eq!(pairs.get_next(key, &mut hint), tree.get_mut(&key));
+            }
             assert_eq!(pairs.contains(key), tree.contains_key(&key));
             let bytes = codec::encode(&tree);
             assert_eq!(codec::encode(&pairs), bytes);

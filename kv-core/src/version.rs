@@ -160,7 +160,7 @@ impl Object {
     /// stands beside the others.
     pub fn write(&mut self, seen: &Clock, dot: Dot, sibling: Sibling) {
         debug_assert!(!self.clock.covers(dot), "a dot is used once");
-        self.siblings.retain(|known| !seen.covers(known));
+        self.siblings.retain(|known, _| !seen.covers(known));
         self.clock.merge(seen);
         self.clock.advance(dot, sibling.stamp);
         self.siblings.insert(dot, sibling);
@@ -170,7 +170,7 @@ impl Object {
     /// Commutative, associative and idempotent. Returns whether it is no longer level with what it was.
     pub fn merge(&mut self, other: &Self) -> bool {
         let before = self.siblings.len();
-        self.siblings.retain(|dot| other.siblings.contains(dot) || !other.clock.covers(dot));
+        self.siblings.retain(|dot, _| other.siblings.contains(dot) || !other.clock.covers(dot));
         let mut changed = self.siblings.len() < before;
         for (dot, sibling) in other.siblings() {
             if !self.clock.covers(dot) {

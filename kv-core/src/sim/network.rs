@@ -95,7 +95,7 @@ impl Network {
         }
     }
 
-    /// Puts a message on its way, and perhaps a copy of it; returns their numbers and when to call
+    /// Puts a message with its hash on its way, and perhaps a copy of it; returns their numbers and when to call
     /// [`Self::arrive`].
     pub(super) fn send(
         &mut self,
@@ -103,6 +103,7 @@ impl Network {
         (from, to): (u16, u16),
         lane: Lane,
         envelope: Box<Envelope>,
+        hash: u64,
     ) -> impl Iterator<Item = (u64, Mono)> + use<> {
         let cut = self.is_cut(from, to);
         // The sender's end of the connection belongs to the line that leads to the sender.
@@ -116,7 +117,7 @@ impl Network {
             self.numbers += 1;
             let number = self.numbers;
             let seen = InFlight { number, from, to, kind, lane, sent: now, arrives, lost };
-            self.flights.insert(Flight { seen, connection, envelope });
+            self.flights.insert(Flight { seen, connection, envelope, hash });
             (number, arrives)
         };
         let copy = fate.again.map(|at| (at, envelope.clone()));
@@ -125,12 +126,12 @@ impl Network {
         core::iter::once(first).chain(again)
     }
 
-    /// Takes the message off the network, and returns it with sender and receiver if it is received.
-    pub(super) fn arrive(&mut self, number: u64) -> Option<(u16, Box<Envelope>)> {
-        let Flight { seen, connection, envelope } = self.flights.remove(number)?;
+    /// Takes the message off the network, and returns it with its receiver and hash if it is received.
+    pub(super) fn arrive(&mut self, number: u64) -> Option<(u16, Box<Envelope>, u64)> {
+        let Flight { seen, connection, envelope, hash } = self.flights.remove(number)?;
         let known = &self.line(seen.from, seen.to).known;
         let current = known.as_ref().map(|link| link.connection) == connection;
-        (current && !seen.lost).then_some((seen.to, envelope))
+        (current && !seen.lost).then_some((seen.to, envelope, hash))
     }
 
     /// The message of this number, if it can still be picked out; else words that say why not.
@@ -325,7 +326,7 @@ mod tests {
     }
 
     fn send(network: &mut Network, now: Mono, way: (u16, u16), id: u64) -> (u64, Mono) {
-        network.send(now, way, Lane::Bulk, envelope(id)).next().unwrap()
+        network.send(now, way, Lane::Bulk, envelope(id), id).next().unwrap()
     }
 
     fn connected(loss: Ratio) -> Network {
@@ -415,7 +416,7 @@ mod tests {
         let mut network = Network { config, ..connected(Ratio::ZERO) };
         let mut due = Vec::new();
         for id in 0..500 {
-            let sent = network.send(Mono(id * 500), (0, 1), Lane::Bulk, envelope(id));
+            let sent = network.send(Mono(id * 500), (0, 1), Lane::Bulk, envelope(id), id);
             due.extend(sent.map(|(number, at)| (at, number)));
         }
         due.sort_unstable();

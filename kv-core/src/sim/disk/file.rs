@@ -91,8 +91,7 @@ impl File {
             Change::Grow { .. } | Change::Cut { .. } => false,
         };
         if !self.forgot && !self.pending.iter().any(behind) {
-            self.durable = Some(self.now.clone());
-            self.pending.clear();
+            self.sync_all();
             return;
         }
         let durable = self.durable.get_or_insert_default();
@@ -114,6 +113,24 @@ impl File {
                 Change::Grow { length } => durable.grow(length),
                 Change::Cut { length } => durable.truncate(length),
             }
+        }
+    }
+
+    /// Makes durable what reading sees.
+    fn sync_all(&mut self) {
+        let grown = |change: &Change| !matches!(change, Change::Write { .. });
+        let pending = core::mem::take(&mut self.pending);
+        match &mut self.durable {
+            // What is written again and again, as the end of a log, is not shared as a whole: the next
+            // write would have to copy the list of all chunks.
+            Some(durable) if durable.len() == self.now.len() && !pending.iter().any(grown) => {
+                for change in pending {
+                    if let Change::Write { offset, bytes } = change {
+                        durable.follow(&self.now, offset, bytes.len() as u64);
+                    }
+                }
+            }
+            _ => self.durable = Some(self.now.clone()),
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Flight {
     /// The connection over which it was sent, if there was one.
     pub(super) connection: Option<u64>,
     pub(super) envelope: Box<Envelope>,
+    /// Stands for it in the hash of the run.
+    pub(super) hash: u64,
 }
 
 #[derive(Clone, Debug, Default)]
