@@ -38,6 +38,7 @@ use crate::ring::layout::Layout;
 use crate::settings::{Setting, Settings};
 use crate::storage::{Store, Unreadable};
 use crate::time::{HybridClock, Micros, Mono, Now, Stamp};
+use crate::timers::earliest;
 use crate::version::Object;
 
 pub use lease::{Leases, parse_lease_key};
@@ -198,7 +199,7 @@ impl Eventual {
     pub fn next_deadline(&self) -> Option<Mono> {
         let operation = self.deadlines.first().map(|(deadline, _)| *deadline);
         let handoff = self.handoff.as_ref().and_then(handoff::HandOff::next_deadline);
-        [operation, handoff].into_iter().flatten().min()
+        earliest(operation, handoff)
     }
 
     /// Ends operations whose time is over and repeats what was not confirmed.

@@ -7,6 +7,8 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::mem::{Discriminant, discriminant};
 
 use crate::bugs::{Bug, planted};
 use crate::error::RequestError;
@@ -37,7 +39,8 @@ pub struct Outbox {
     emitted: u64,
     messages: u64,
     events: u64,
-    counters: BTreeMap<&'static str, u64>,
+    /// How often each kind of event has happened, with its name.
+    counters: Vec<(Discriminant<EventKind>, &'static str, u64)>,
 }
 
 /// What keeps its order.
@@ -65,7 +68,7 @@ impl Outbox {
             emitted: 0,
             messages: 0,
             events: 0,
-            counters: BTreeMap::new(),
+            counters: Vec::new(),
         }
     }
 
@@ -130,7 +133,7 @@ impl Outbox {
 
     /// Tells that something happened.
     pub fn event(&mut self, kind: EventKind) {
-        *self.counters.entry(kind.name()).or_default() += 1;
+        self.count(&kind);
         self.events += 1;
         let event = Event { id: EventId(self.events), at: self.now, cause: self.cause, kind };
         self.ready.push_back(Output::Event(event));
@@ -190,8 +193,16 @@ impl Outbox {
 
     /// How often each kind of event has happened.
     #[must_use]
-    pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
-        &self.counters
+    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+        self.counters.iter().map(|(_, name, count)| (*name, *count)).collect()
+    }
+
+    fn count(&mut self, kind: &EventKind) {
+        let this = discriminant(kind);
+        match self.counters.iter_mut().find(|(other, ..)| *other == this) {
+            Some((.., count)) => *count += 1,
+            None => self.counters.push((this, kind.name(), 1)),
+        }
     }
 
     fn push(&mut self, flow: Flow, after: LogPosition, output: Output) {
@@ -208,8 +219,6 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
     use crate::id::FileId;
 

@@ -10,7 +10,7 @@ pub(super) struct Content {
     len: u64,
 }
 
-const CHUNK: usize = 1_024;
+const CHUNK: usize = 4_096;
 
 impl Content {
     pub(super) fn len(&self) -> u64 {
@@ -29,17 +29,6 @@ impl Content {
             chunk[within..within + fits.len()].copy_from_slice(fits);
             place += fits.len();
             bytes = rest;
-        }
-    }
-
-    /// Takes over these bytes from another content of the same length, in which others may have
-    /// changed as well since the two were the same.
-    pub(super) fn follow(&mut self, other: &Self, offset: u64, length: u64) {
-        debug_assert!(self.len == other.len, "only bytes have changed");
-        let chunks = Arc::make_mut(&mut self.chunks);
-        let places = offset as usize / CHUNK..(offset + length).div_ceil(CHUNK as u64) as usize;
-        for (mine, theirs) in chunks[places.clone()].iter_mut().zip(&other.chunks[places]) {
-            *mine = Arc::clone(theirs);
         }
     }
 
@@ -142,24 +131,5 @@ mod tests {
         assert!(content.read_at(0, content.len()).unwrap() == model);
         assert_eq!(content.read_at(content.len(), 1), None);
         assert_eq!(content.read_at(u64::MAX, 2), None);
-    }
-
-    #[test]
-    fn it_follows_what_was_written() {
-        let mut rng = Rng::new(6);
-        let mut ahead = Content::default();
-        ahead.grow(10_000);
-        let mut behind = ahead.clone();
-        for round in 0..300_u64 {
-            let writes: Vec<(u64, u64)> =
-                (0..rng.below(4)).map(|_| (rng.below(9_000), rng.below(1_000))).collect();
-            for (at, length) in &writes {
-                ahead.write_at(*at, &alloc::vec![round as u8; *length as usize]);
-            }
-            for (at, length) in &writes {
-                behind.follow(&ahead, *at, *length);
-            }
-            assert!(behind.read_at(0, 10_000) == ahead.read_at(0, 10_000));
-        }
     }
 }

@@ -121,12 +121,11 @@ impl File {
         let grown = |change: &Change| !matches!(change, Change::Write { .. });
         let pending = core::mem::take(&mut self.pending);
         match &mut self.durable {
-            // What is written again and again, as the end of a log, is not shared as a whole: the next
-            // write would have to copy the list of all chunks.
-            Some(durable) if durable.len() == self.now.len() && !pending.iter().any(grown) => {
-                for change in pending {
+            // A log is written again and again; what is shared would have to be copied each time.
+            Some(durable) if !pending.iter().any(grown) => {
+                for change in &pending {
                     if let Change::Write { offset, bytes } = change {
-                        durable.follow(&self.now, offset, bytes.len() as u64);
+                        durable.write_at(*offset, bytes);
                     }
                 }
             }
