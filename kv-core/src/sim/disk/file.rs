@@ -119,11 +119,10 @@ impl File {
     /// Makes durable what reading sees.
     fn sync_all(&mut self) {
         let grown = |change: &Change| !matches!(change, Change::Write { .. });
-        let pending = core::mem::take(&mut self.pending);
         match &mut self.durable {
             // A log is written again and again; what is shared would have to be copied each time.
-            Some(durable) if !pending.iter().any(grown) => {
-                for change in &pending {
+            Some(durable) if !self.pending.iter().any(grown) => {
+                for change in &self.pending {
                     if let Change::Write { offset, bytes } = change {
                         durable.write_at(*offset, bytes);
                     }
@@ -131,6 +130,7 @@ impl File {
             }
             _ => self.durable = Some(self.now.clone()),
         }
+        self.pending.clear();
     }
 
     /// What is pending will never be durable, though it is still seen until the next crash.
