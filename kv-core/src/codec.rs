@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 /// The bytes of a value. Equal values give equal bytes on every platform.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
+    let mut bytes = Vec::with_capacity(256);
     encode_onto(value, &mut bytes);
     bytes
 }

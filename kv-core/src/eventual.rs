@@ -38,6 +38,7 @@ use crate::ring::layout::Layout;
 use crate::settings::{Setting, Settings};
 use crate::storage::{Store, Unreadable};
 use crate::time::{HybridClock, Micros, Mono, Now, Stamp};
+use crate::timers::earliest;
 use crate::version::Object;
 
 pub use lease::{Leases, parse_lease_key};
@@ -77,7 +78,7 @@ pub struct Eventual {
     me: NodeId,
     actor: Incarnation,
     leases: Leases,
-    operations: BTreeMap<Token, Operation>,
+    operations: BTreeMap<Token, Box<Operation>>,
     deadlines: BTreeSet<(Mono, Token)>,
     clients: BTreeMap<RequestId, Token>,
     last_token: Token,
@@ -198,7 +199,7 @@ impl Eventual {
     pub fn next_deadline(&self) -> Option<Mono> {
         let operation = self.deadlines.first().map(|(deadline, _)| *deadline);
         let handoff = self.handoff.as_ref().and_then(handoff::HandOff::next_deadline);
-        [operation, handoff].into_iter().flatten().min()
+        earliest(operation, handoff)
     }
 
     /// Ends operations whose time is over and repeats what was not confirmed.
@@ -220,9 +221,9 @@ impl Eventual {
         partition: PartitionId,
         key: &[u8],
     ) -> Result<Option<(Object, LogPosition)>, Unreadable> {
-        let found = ground.store.get(&object_key(partition, key), &*ground.disk);
+        let found = ground.store.get_with(&object_key(partition, key), &*ground.disk, decode);
         let found = found.inspect_err(|fault| tell(ground.out, fault))?;
-        Ok(found.and_then(|(bytes, at)| Some((decode(&bytes)?, at))))
+        Ok(found.and_then(|(object, at)| Some((object?, at))))
     }
 
     /// The same for an observer.
@@ -271,8 +272,8 @@ impl Eventual {
         token: Token,
         result: Result<Reply, RequestError>,
     ) {
-        let waits = |operation: &Operation| matches!(operation.phase, Phase::Forward { .. });
-        if self.operations.get(&token).is_some_and(waits) {
+        let Some(operation) = self.operations.get(&token) else { return };
+        if let Phase::Forward { .. } = operation.phase {
             self.finish(ground, token, result);
         }
     }
@@ -280,7 +281,7 @@ impl Eventual {
     /// Begins an operation: here if this node can coordinate it, else through an owner.
     fn start<D: Disk>(&mut self, ground: &mut Ground<'_, D>, origin: Origin, request: Request) {
         let mut operation = match Operation::new(ground, self.me, origin, request) {
-            Ok(operation) if self.operations.len() < OPERATIONS_MAX => operation,
+            Ok(operation) if self.operations.len() < OPERATIONS_MAX => Box::new(operation),
             Ok(_) => return Operation::refuse(ground, origin, RequestError::Busy),
             Err(error) => return Operation::refuse(ground, origin, error),
         };
@@ -384,7 +385,7 @@ impl Eventual {
     }
 }
 
-fn decode(bytes: &Bytes) -> Option<Object> {
+fn decode(bytes: &[u8]) -> Option<Object> {
     let object = crate::codec::decode(bytes);
     debug_assert!(object.is_ok(), "its checksum held, so the object is as it was written");
     object.ok()

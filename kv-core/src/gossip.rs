@@ -12,13 +12,14 @@
 //! Settings travel as a whole document when a heartbeat shows that two nodes know different ones.
 //! Left out: indirect probes and adaptive thresholds.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::event::EventKind;
 use crate::id::{BootCount, Epoch, Incarnation, LogPosition, NodeId};
 use crate::message::{Heartbeat, Message};
 use crate::outbox::Outbox;
+use crate::pairs::Pairs;
 use crate::ring::layout::Layout;
 use crate::rng::Rng;
 use crate::settings::{Setting, Settings, SettingsDocument};
@@ -38,8 +39,10 @@ pub struct Gossip {
     rng: Rng,
     timers: TimerTable<1>,
     last_beat: Mono,
-    peers: BTreeMap<NodeId, Peer>,
+    peers: Pairs<NodeId, Peer>,
     linked: BTreeSet<NodeId>,
+    /// The members that are linked, ascending.
+    others: Vec<NodeId>,
     reachable: BTreeSet<NodeId>,
     document: SettingsDocument,
     document_at: LogPosition,
@@ -82,8 +85,9 @@ impl Gossip {
             rng,
             timers: TimerTable::default(),
             last_beat: Mono(0),
-            peers: BTreeMap::new(),
+            peers: Pairs::default(),
             linked: BTreeSet::new(),
+            others: Vec::new(),
             reachable: BTreeSet::new(),
             document,
             document_at: LogPosition::START,
@@ -93,19 +97,12 @@ impl Gossip {
     /// Takes the members of a new layout over: new ones are trusted, gone ones forgotten.
     pub fn adopt(&mut self, now: Now, layout: &Layout, settings: &Settings) {
         let me = self.me.node;
-        self.peers.retain(|node, peer| layout.is_member(*node, peer.latest.incarnation));
+        self.peers.retain(|node, peer| layout.is_member(node, peer.latest.incarnation));
         for (&node, member) in layout.members.iter().filter(|(node, _)| **node != me) {
-            self.peers.entry(node).or_insert_with(|| Peer {
-                latest: Heartbeat {
-                    node,
-                    incarnation: member.incarnation,
-                    boot: BootCount(0),
-                    version: 0,
-                },
-                renewed: now.mono,
-                allowed: Micros(0),
-                alive: true,
-            });
+            let (incarnation, boot) = (member.incarnation, BootCount(0));
+            let latest = Heartbeat { node, incarnation, boot, version: 0 };
+            let (renewed, allowed) = (now.mono, Micros(0));
+            self.peers.get_or_insert(node, Peer { latest, renewed, allowed, alive: true });
         }
         if !self.timers.is_set(BEAT) {
             self.last_beat = now.mono;
@@ -138,7 +135,7 @@ impl Gossip {
 
     /// Every other member with what is thought of it: linked, alive, silent for how long.
     pub fn peers(&self, now: Mono) -> impl Iterator<Item = (NodeId, bool, bool, Option<Micros>)> {
-        self.peers.iter().map(move |(&node, peer)| {
+        self.peers.iter().map(move |(node, peer)| {
             let heard = peer.latest.version > 0;
             let silent = heard.then(|| now - peer.renewed);
             (node, self.linked.contains(&node), peer.alive, silent)
@@ -161,25 +158,28 @@ impl Gossip {
         self.timers.set(BEAT, now.mono + interval);
         self.me.version += 1;
         self.suspect_the_silent(now.mono, settings, out);
-        let mut others: Vec<NodeId> =
-            self.peers.keys().copied().filter(|node| self.linked.contains(node)).collect();
-        for node in self.rng.draw(&mut others, FAN_OUT) {
-            self.tell(node, epoch, settings, out);
+        let message = self.heartbeats(epoch, settings);
+        for node in self.rng.draw(&mut self.others.clone(), FAN_OUT) {
+            out.send(node, None, self.document_at, message.clone());
         }
     }
 
     /// Tells one node the latest heartbeats now.
     pub fn tell(&self, node: NodeId, epoch: Epoch, settings: &Settings, out: &mut Outbox) {
-        let mut beats = alloc::vec![self.me];
+        out.send(node, None, self.document_at, self.heartbeats(epoch, settings));
+    }
+
+    fn heartbeats(&self, epoch: Epoch, settings: &Settings) -> Message {
+        let mut beats = Vec::with_capacity(1 + self.peers.len());
+        beats.push(self.me);
         beats.extend(self.peers.values().map(|peer| peer.latest).filter(|beat| beat.version > 0));
-        let message = Message::Heartbeats {
+        Message::Heartbeats {
             beats,
             epoch,
             interval: settings.span(Setting::GossipIntervalMs),
             allowed: settings.span(Setting::GossipAllowedMs),
             settings: self.document.digest(),
-        };
-        out.send(node, None, self.document_at, message);
+        }
     }
 
     /// Takes in what a member has heard of.
@@ -191,8 +191,9 @@ impl Gossip {
         digest: Digest,
         out: &mut Outbox,
     ) {
+        let (mut returned, mut hint) = (false, 0);
         for beat in beats {
-            let Some(peer) = self.peers.get_mut(&beat.node) else { continue };
+            let Some(peer) = self.peers.get_next(beat.node, &mut hint) else { continue };
             let newer = (beat.boot, beat.version) > (peer.latest.boot, peer.latest.version);
             if beat.incarnation != peer.latest.incarnation || !newer {
                 continue;
@@ -201,13 +202,16 @@ impl Gossip {
             peer.renewed = now.mono;
             if !peer.alive {
                 peer.alive = true;
+                returned = true;
                 out.event(EventKind::Trusted(beat.node));
             }
         }
-        if let Some(peer) = self.peers.get_mut(&from) {
+        if let Some(peer) = self.peers.get_mut(from) {
             peer.allowed = digest.allowed.max(Micros(2 * digest.interval.0.min(u64::MAX / 2)));
         }
-        self.refresh_reachable();
+        if returned {
+            self.refresh_reachable();
+        }
         if digest.settings != self.document.digest() {
             self.tell_settings(from, true, out);
         }
@@ -262,7 +266,7 @@ impl Gossip {
 
     /// Tells all linked members the settings now, because they were changed here.
     pub fn spread_settings(&self, out: &mut Outbox) {
-        for &node in self.peers.keys().filter(|node| self.linked.contains(node)) {
+        for &node in &self.others {
             self.tell_settings(node, false, out);
         }
     }
@@ -277,7 +281,7 @@ impl Gossip {
     fn forgive_own_stall(&mut self, now: Mono, interval: Micros) {
         let late = (now - self.last_beat).0.saturating_sub(2 * interval.0);
         if late > 0 {
-            for peer in self.peers.values_mut() {
+            for (_, peer) in self.peers.iter_mut() {
                 peer.renewed = (peer.renewed + Micros(late)).min(now);
             }
         }
@@ -286,20 +290,26 @@ impl Gossip {
 
     fn suspect_the_silent(&mut self, now: Mono, settings: &Settings, out: &mut Outbox) {
         let allowed = settings.span(Setting::GossipAllowedMs);
-        for (&node, peer) in &mut self.peers {
+        let mut lost = false;
+        for (node, peer) in self.peers.iter_mut() {
             let silent = now - peer.renewed;
             if peer.alive && silent > allowed.max(peer.allowed) {
                 peer.alive = false;
+                lost = true;
                 out.event(EventKind::Suspected { node, silent });
             }
         }
-        self.refresh_reachable();
+        if lost {
+            self.refresh_reachable();
+        }
     }
 
     fn refresh_reachable(&mut self) {
-        let alive = self.peers.iter().filter(|(_, peer)| peer.alive).map(|(node, _)| *node);
+        self.others.clear();
+        self.others.extend(self.peers.keys().filter(|node| self.linked.contains(node)));
+        let alive = |node: &NodeId| self.peers.get(*node).is_some_and(|peer| peer.alive);
         self.reachable.clear();
-        self.reachable.extend(alive.filter(|node| self.linked.contains(node)));
+        self.reachable.extend(self.others.iter().copied().filter(alive));
         self.reachable.insert(self.me.node);
     }
 }

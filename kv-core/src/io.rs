@@ -5,6 +5,7 @@
 //! the next input or for [`Node::next_deadline`](crate::node::Node::next_deadline). The journal of
 //! `(now, input)` is a complete recording of a node.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -54,7 +55,7 @@ pub enum Founding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
     /// A message arrived.
-    Message(Envelope),
+    Message(Box<Envelope>),
     /// A client asks for something.
     Request {
         /// Chosen by the shell, unique among open requests.
@@ -107,7 +108,7 @@ pub enum Output {
         /// The queue of the link.
         lane: Lane,
         /// To whom, and what.
-        envelope: Envelope,
+        envelope: Box<Envelope>,
     },
     /// Answer a client.
     Reply {

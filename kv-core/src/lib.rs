@@ -9,7 +9,7 @@
 //!
 //! | level | modules |
 //! | --- | --- |
-//! | 0 | [`bugs`] [`time`] [`id`] [`rng`] [`error`] [`codec`] [`timers`] [`hash`] |
+//! | 0 | [`bugs`] [`time`] [`id`] [`rng`] [`error`] [`codec`] [`pairs`] [`timers`] [`hash`] |
 //! | 1 | [`settings`] [`version`] [`ring`] [`event`] [`request`] |
 //! | 2 | [`message`] [`disk`] [`io`] |
 //! | 3 | [`storage`] [`outbox`] |
@@ -27,6 +27,7 @@ pub mod codec;
 pub mod error;
 pub mod hash;
 pub mod id;
+pub mod pairs;
 pub mod rng;
 pub mod time;
 pub mod timers;

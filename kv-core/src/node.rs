@@ -43,7 +43,7 @@ use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::storage::{Batch, JobResult, Outcome, Store, Suspect};
 use crate::time::{HybridClock, Micros, Mono, Now};
-use crate::timers::TimerTable;
+use crate::timers::{TimerTable, earliest};
 use crate::version::Object;
 
 /// After how long without a write the log says that all of it is durable.
@@ -133,7 +133,7 @@ impl Node {
             self.groups.next_deadline(),
             self.timers.next(),
         ];
-        deadlines.into_iter().flatten().min()
+        deadlines.into_iter().fold(None, earliest)
     }
 
     /// What this node says first on a link.

@@ -5,7 +5,10 @@
 //! partition, the answers to one request) nothing overtakes: an output never leaves before one that was pushed earlier
 //! into its flow. So whatever [`Outbox::poll`] returns may leave at once.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::mem::{Discriminant, discriminant};
 
 use crate::bugs::{Bug, planted};
 use crate::error::RequestError;
@@ -36,7 +39,8 @@ pub struct Outbox {
     emitted: u64,
     messages: u64,
     events: u64,
-    counters: BTreeMap<&'static str, u64>,
+    /// How often each kind of event has happened, with its name.
+    counters: Vec<(Discriminant<EventKind>, &'static str, u64)>,
 }
 
 /// What keeps its order.
@@ -64,7 +68,7 @@ impl Outbox {
             emitted: 0,
             messages: 0,
             events: 0,
-            counters: BTreeMap::new(),
+            counters: Vec::new(),
         }
     }
 
@@ -128,7 +132,7 @@ impl Outbox {
 
     /// Tells that something happened.
     pub fn event(&mut self, kind: EventKind) {
-        *self.counters.entry(kind.name()).or_default() += 1;
+        self.count(&kind);
         self.events += 1;
         let event = Event { id: EventId(self.events), at: self.now, cause: self.cause, kind };
         self.ready.push_back(Output::Event(event));
@@ -188,21 +192,31 @@ impl Outbox {
 
     /// How often each kind of event has happened.
     #[must_use]
-    pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
-        &self.counters
+    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+        self.counters.iter().map(|(_, name, count)| (*name, *count)).collect()
+    }
+
+    fn count(&mut self, kind: &EventKind) {
+        // Almost always the kind alone tells; the name tells what happened in a group.
+        let (this, name) = (discriminant(kind), kind.name());
+        let same = |(other, known, _): &&mut (_, &str, _)| *other == this && *known == name;
+        match self.counters.iter_mut().find(same) {
+            Some((.., count)) => *count += 1,
+            None => self.counters.push((this, name, 1)),
+        }
     }
 
     fn envelop(&mut self, to: NodeId, message: Message) -> Output {
         debug_assert!(to != self.from, "a node does not write to itself");
         self.messages += 1;
-        let envelope = Envelope {
+        let envelope = Box::new(Envelope {
             id: MessageId(self.messages),
             cluster: self.cluster,
             from: self.from,
             incarnation: self.incarnation,
             to,
             message,
-        };
+        });
         Output::Send { lane: envelope.message.lane(), envelope }
     }
 
@@ -227,8 +241,6 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
     use crate::id::FileId;
 

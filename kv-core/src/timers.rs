@@ -48,7 +48,16 @@ impl<const N: usize> TimerTable<N> {
     /// The earliest deadline of all running timers.
     #[must_use]
     pub fn next(&self) -> Option<Mono> {
-        self.0.iter().copied().flatten().min()
+        self.0.iter().copied().fold(None, earliest)
+    }
+}
+
+/// The earlier of two deadlines, as far as there are any.
+#[must_use]
+pub fn earliest(one: Option<Mono>, other: Option<Mono>) -> Option<Mono> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (deadline, None) | (None, deadline) => deadline,
     }
 }
 

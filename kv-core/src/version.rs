@@ -12,7 +12,6 @@
 //!
 //! Left out: causal stability (dropping entries that all replicas have) and resolvers.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -24,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::hash;
 use crate::id::Incarnation;
+use crate::pairs::Pairs;
 use crate::time::Stamp;
 
 /// The name of one write.
@@ -46,41 +46,47 @@ pub struct ClockEntry {
 
 /// A version vector: for each actor, how far its events on one key are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clock(BTreeMap<Incarnation, ClockEntry>);
+pub struct Clock(Pairs<Incarnation, ClockEntry>);
 
 impl Clock {
     /// Whether the event is among those known.
     #[must_use]
     pub fn covers(&self, dot: Dot) -> bool {
-        self.0.get(&dot.actor).is_some_and(|entry| dot.counter <= entry.counter)
+        self.0.get(dot.actor).is_some_and(|entry| dot.counter <= entry.counter)
     }
 
     /// How far the events of an actor are known; zero if not at all.
     #[must_use]
     pub fn counter_of(&self, actor: Incarnation) -> u64 {
-        self.0.get(&actor).map_or(0, |entry| entry.counter)
+        self.0.get(actor).map_or(0, |entry| entry.counter)
     }
 
-    /// Takes in all events of another clock.
-    pub fn merge(&mut self, other: &Self) {
-        for (&actor, &theirs) in &other.0 {
-            let mine = self.0.entry(actor).or_insert(theirs);
-            if (theirs.counter, theirs.stamp) > (mine.counter, mine.stamp) {
-                *mine = theirs;
-            }
+    /// Takes in all events of another clock. Returns whether any of them was not known.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let mut learned = false;
+        for (actor, theirs) in other.entries() {
+            learned |= self.learn(actor, theirs);
         }
+        learned
     }
 
     /// Takes in one event and, with it, all earlier ones of its actor.
     pub fn advance(&mut self, dot: Dot, stamp: Stamp) {
-        let mut one = Self::default();
-        one.0.insert(dot.actor, ClockEntry { counter: dot.counter, stamp });
-        self.merge(&one);
+        self.learn(dot.actor, ClockEntry { counter: dot.counter, stamp });
+    }
+
+    fn learn(&mut self, actor: Incarnation, theirs: ClockEntry) -> bool {
+        let is_new = self.0.get(actor).is_none_or(|mine| mine.counter < theirs.counter);
+        let mine = self.0.get_or_insert(actor, theirs);
+        if (theirs.counter, theirs.stamp) > (mine.counter, mine.stamp) {
+            *mine = theirs;
+        }
+        is_new
     }
 
     /// The pairs \[actor:counter\], by actor.
     pub fn entries(&self) -> impl Iterator<Item = (Incarnation, ClockEntry)> + '_ {
-        self.0.iter().map(|(&actor, &entry)| (actor, entry))
+        self.0.iter().map(|(actor, entry)| (actor, *entry))
     }
 
     /// How many pairs there are.
@@ -146,7 +152,7 @@ pub struct Sibling {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
     clock: Clock,
-    siblings: BTreeMap<Dot, Sibling>,
+    siblings: Pairs<Dot, Sibling>,
 }
 
 impl Object {
@@ -154,23 +160,25 @@ impl Object {
     /// stands beside the others.
     pub fn write(&mut self, seen: &Clock, dot: Dot, sibling: Sibling) {
         debug_assert!(!self.clock.covers(dot), "a dot is used once");
-        self.siblings.retain(|known, _| !seen.covers(*known));
+        self.siblings.retain(|known, _| !seen.covers(known));
         self.clock.merge(seen);
         self.clock.advance(dot, sibling.stamp);
         self.siblings.insert(dot, sibling);
     }
 
     /// Joins two copies: a sibling stays if both have it or the other has not seen it.
-    /// Commutative, associative and idempotent.
-    pub fn merge(&mut self, other: &Self) {
-        self.siblings
-            .retain(|dot, _| other.siblings.contains_key(dot) || !other.clock.covers(*dot));
-        for (&dot, sibling) in &other.siblings {
+    /// Commutative, associative and idempotent. Returns whether it is no longer level with what it was.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let before = self.siblings.len();
+        self.siblings.retain(|dot, _| other.siblings.contains(dot) || !other.clock.covers(dot));
+        let mut changed = self.siblings.len() < before;
+        for (dot, sibling) in other.siblings() {
             if !self.clock.covers(dot) {
                 self.siblings.insert(dot, sibling.clone());
+                changed = true;
             }
         }
-        self.clock.merge(&other.clock);
+        self.clock.merge(&other.clock) || changed
     }
 
     /// Drops the oldest pairs of the clock until at most `threshold` are left (DeCandia et al.,
@@ -186,7 +194,7 @@ impl Object {
                 .filter(|(actor, _)| *actor != newest.actor && !self.backs_sibling(*actor))
                 .min_by_key(|(actor, entry)| (entry.stamp, *actor));
             let Some((actor, _)) = oldest else { break };
-            self.clock.0.remove(&actor);
+            self.clock.0.remove(actor);
             dropped += 1;
         }
         dropped
@@ -203,8 +211,8 @@ impl Object {
     }
 
     /// The values that no known write has replaced, deletes among them, by dot.
-    pub fn siblings(&self) -> impl Iterator<Item = (Dot, &Sibling)> {
-        self.siblings.iter().map(|(dot, sibling)| (*dot, sibling))
+    pub fn siblings(&self) -> impl ExactSizeIterator<Item = (Dot, &Sibling)> {
+        self.siblings.iter()
     }
 
     /// Whether any sibling holds a value.
@@ -213,11 +221,19 @@ impl Object {
         self.siblings.values().any(|sibling| sibling.value.is_some())
     }
 
-    /// A number that tells whether two copies have seen the same events and hold the same siblings.
-    /// Stamps do not count, for they may differ where nothing else does.
+    /// Whether two copies have seen the same events and hold the same siblings. Stamps do not count,
+    /// for they may differ where nothing else does.
+    #[must_use]
+    pub fn is_level_with(&self, other: &Self) -> bool {
+        let counter = |(actor, entry): (Incarnation, ClockEntry)| (actor, entry.counter);
+        self.siblings.keys().eq(other.siblings.keys())
+            && self.clock.entries().map(counter).eq(other.clock.entries().map(counter))
+    }
+
+    /// A number that is the same for copies that are level with each other.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let dots: Vec<Dot> = self.siblings.keys().copied().collect();
+        let dots: Vec<Dot> = self.siblings.keys().collect();
         let counters: Vec<(Incarnation, u64)> =
             self.clock.entries().map(|(actor, entry)| (actor, entry.counter)).collect();
         hash::of(&codec::encode(&(dots, counters)))
@@ -303,7 +319,9 @@ mod tests {
         let mut rng = Rng::new(11);
         let merged = |parts: &[&Object]| {
             let mut all = parts[0].clone();
-            parts[1..].iter().for_each(|part| all.merge(part));
+            for part in &parts[1..] {
+                all.merge(part);
+            }
             all
         };
         for _ in 0..2_000 {
@@ -311,6 +329,9 @@ mod tests {
             let [a, b, c] = [&copies[0], &copies[1], &copies[2]];
             assert_eq!(merged(&[a, b]).digest(), merged(&[b, a]).digest());
             assert_eq!(merged(&[a, a]), *a);
+            assert!(merged(&[a, b]).is_level_with(&merged(&[b, a])));
+            assert_eq!(a.clone().merge(b), !merged(&[a, b]).is_level_with(a));
+            assert_eq!(a.is_level_with(b), a.digest() == b.digest());
             let bc = merged(&[b, c]);
             assert_eq!(merged(&[a, b, c]).digest(), merged(&[a, &bc]).digest());
         }

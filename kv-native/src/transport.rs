@@ -198,7 +198,7 @@ impl Transport {
                 Ok(frame) => frame,
                 Err(fault) => return fault,
             };
-            let envelope: Envelope = match codec::decode_frame(&frame) {
+            let envelope: Box<Envelope> = match codec::decode_frame(&frame) {
                 Ok(envelope) => envelope,
                 Err(error) => return nonsense("message", error),
             };

@@ -1,7 +1,7 @@
 //! One request on its way: who waits for it, what was pinned when it began, how far it has come.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,6 +13,7 @@ use crate::bugs::{Bug, planted};
 use crate::error::RequestError;
 use crate::id::{LogPosition, NodeId, PartitionId, RequestId};
 use crate::message::{Message, Token};
+use crate::pairs::Pairs;
 use crate::request::{Basis, QuorumOptions, Receipt, Reply, Request};
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
@@ -44,7 +45,7 @@ pub(super) struct Operation {
     /// How many of the readers must answer.
     pub(super) readers_needed: u64,
     /// What each reader has.
-    pub(super) answers: BTreeMap<NodeId, Option<Object>>,
+    pub(super) answers: Pairs<NodeId, Option<Object>>,
     pub(super) answered: bool,
 }
 
@@ -174,7 +175,7 @@ impl Operation {
             phase: Phase::Read,
             readers: Vec::new(),
             readers_needed: 0,
-            answers: BTreeMap::new(),
+            answers: Pairs::default(),
             answered: false,
         })
     }
@@ -197,7 +198,7 @@ impl Operation {
 
     /// Whether readers that have not answered yet may still do so, and turn out to be stale.
     pub(super) fn awaits_readers(&self, reachable: &BTreeSet<NodeId>) -> bool {
-        let open = |node: &NodeId| reachable.contains(node) && !self.answers.contains_key(node);
+        let open = |node: &NodeId| reachable.contains(node) && !self.answers.contains(*node);
         matches!(self.phase, Phase::Read | Phase::Repair(_))
             && !self.answers.is_empty()
             && self.readers.iter().any(open)

@@ -16,6 +16,7 @@ use crate::event::EventKind;
 use crate::hash;
 use crate::id::{LogPosition, NodeId};
 use crate::message::{Message, Refusal, Token};
+use crate::pairs::Pairs;
 use crate::request::{ReadValue, Reply};
 use crate::version::{Context, Object};
 
@@ -77,7 +78,8 @@ impl Eventual {
         let asked = operation.readers.contains(&from);
         // A reader that knows a later layout sends it along, and the read begins again under it.
         let (Ok(object), true) = (object, asked) else { return };
-        let digest = digest_of(object.as_ref());
+        let holds =
+            matches!(&operation.phase, Phase::Repair(repair) if has(&object, &repair.merged));
         operation.answers.insert(from, object);
         if operation.answered {
             if !operation.awaits_readers(ground.reachable) {
@@ -88,7 +90,7 @@ impl Eventual {
         }
         match &mut operation.phase {
             Phase::Read => self.check_read(ground, token),
-            Phase::Repair(repair) if digest == repair.merged.digest() => {
+            Phase::Repair(repair) if holds => {
                 repair.holders.insert(from);
                 self.check_repair(ground, token);
             }
@@ -103,17 +105,17 @@ impl Eventual {
         if (operation.answers.len() as u64) < need {
             return;
         }
-        operation.receipt.acknowledged = operation.answers.keys().copied().collect();
+        operation.receipt.acknowledged = operation.answers.keys().collect();
         let merged = merge_all(operation.answers.values());
         if let Intent::Write { .. } = operation.intent {
             let seen = Context::of(&operation.key, merged.clock().clone());
             return self.begin_write(ground, token, Some(seen));
         }
-        let stale = stale_among(operation.answers.iter(), &merged);
+        let stale = stale_among(&operation.answers, &merged);
         if stale.is_empty() || !operation.blocking_repair {
             return self.answer_read(ground, token, &merged);
         }
-        let fresh = |node: &&NodeId| !stale.contains(node);
+        let fresh = |node: &NodeId| !stale.contains(node);
         let mut holders = BTreeSet::new();
         holders.extend(operation.answers.keys().filter(fresh));
         operation.phase = Phase::Repair(Repair { merged: merged.clone(), holders, need });
@@ -137,9 +139,12 @@ impl Eventual {
     /// Compares all answers once more when no more are awaited, and mends who is behind.
     pub(super) fn mend_late<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
         let Some(operation) = self.operations.get(&token) else { return };
+        if are_level(operation.answers.values()) {
+            return;
+        }
         let merged = merge_all(operation.answers.values());
         let mended = |node: &&NodeId| !operation.receipt.repaired.contains(node);
-        let stale = stale_among(operation.answers.iter(), &merged);
+        let stale = stale_among(&operation.answers, &merged);
         for node in stale.iter().filter(mended).copied().collect::<Vec<_>>() {
             self.mend(ground, token, UNAWAITED, node, &merged);
         }
@@ -195,24 +200,33 @@ impl Eventual {
 }
 
 fn merge_all<'a>(answers: impl Iterator<Item = &'a Option<Object>>) -> Object {
-    let mut merged = Object::default();
-    answers.flatten().for_each(|object| merged.merge(object));
+    let mut answers = answers.flatten();
+    let mut merged = answers.next().cloned().unwrap_or_default();
+    for object in answers {
+        merged.merge(object);
+    }
     merged
 }
 
-/// The digest of what a replica has; nothing is as good as an empty object.
-fn digest_of(object: Option<&Object>) -> u64 {
-    object.map_or_else(|| Object::default().digest(), Object::digest)
+/// Whether a replica's copy lacks nothing of the merged one. Nothing is as good as an empty object.
+fn has(copy: &Option<Object>, merged: &Object) -> bool {
+    copy.as_ref().map_or_else(
+        || merged.is_level_with(&Object::default()),
+        |object| object.is_level_with(merged),
+    )
+}
+
+/// Whether no replica's copy lacks anything that another has.
+fn are_level<'a>(mut answers: impl Iterator<Item = &'a Option<Object>>) -> bool {
+    match answers.next() {
+        Some(Some(first)) => answers.all(|copy| has(copy, first)),
+        Some(None) => answers.all(|copy| has(copy, &Object::default())),
+        None => true,
+    }
 }
 
 /// The replicas whose copy lacks something of the merged one.
-fn stale_among<'a>(
-    answers: impl Iterator<Item = (&'a NodeId, &'a Option<Object>)>,
-    merged: &Object,
-) -> Vec<NodeId> {
-    let digest = merged.digest();
-    answers
-        .filter(|(_, object)| digest_of(object.as_ref()) != digest)
-        .map(|(&node, _)| node)
-        .collect()
+fn stale_among(answers: &Pairs<NodeId, Option<Object>>, merged: &Object) -> Vec<NodeId> {
+    let stale = answers.iter().filter(|(_, copy)| !has(copy, merged));
+    stale.map(|(node, _)| node).collect()
 }

@@ -4,6 +4,7 @@
 //! refuses messages of an epoch before its own and sends its layout along, so that quorums of different
 //! epochs never pass each other by.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 
 use bytes::Bytes;
@@ -89,22 +90,21 @@ impl Eventual {
         batch: &mut Batch,
     ) -> Result<Option<LogPosition>, Refusal> {
         let partition = ground.layout.ring.partition_of(key);
-        let mut merged = object.clone();
         // What cannot be read must not be replaced: it may hold what no other replica has.
         let mine = Self::load(ground, partition, key).map_err(|_| Refusal::Unreadable)?;
-        if let Some((mine, at)) = mine {
-            merged = mine.clone();
-            merged.merge(object);
-            if merged.digest() == mine.digest() {
-                return Ok(Some(at));
-            }
-        }
+        let merged = match mine {
+            Some((mut mine, at)) => match mine.merge(object) {
+                true => Cow::Owned(mine),
+                false => return Ok(Some(at)),
+            },
+            None => Cow::Borrowed(object),
+        };
         let newest = object.siblings().max_by_key(|(dot, sibling)| (sibling.stamp, *dot));
         if let Some((dot, sibling)) = newest {
             ground.clock.follow(sibling.stamp, ground.now.wall);
             ground.out.event(EventKind::Stored { partition, key: hash::of(key), dot });
         }
-        batch.put(object_key(partition, key), codec::encode(&merged));
+        batch.put(object_key(partition, key), codec::encode(merged.as_ref()));
         Ok(None)
     }
 

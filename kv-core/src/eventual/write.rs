@@ -137,13 +137,10 @@ impl Eventual {
         token: Token,
         context: Context,
     ) -> Result<(Object, Dot, Context, LogPosition), RequestError> {
-        let Some(Operation {
-            key,
-            partition,
-            intent: Intent::Write { value, .. },
-            clock_threshold,
-            ..
-        }) = self.operations.get(&token)
+        let Some(operation) = self.operations.get(&token) else { return Err(RequestError::Busy) };
+        let Operation {
+            key, partition, intent: Intent::Write { value, .. }, clock_threshold, ..
+        } = operation.as_ref()
         else {
             return Err(RequestError::Busy);
         };

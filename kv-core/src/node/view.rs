@@ -86,7 +86,7 @@ impl Node {
             storage: self.store.view(),
             requests_open: self.eventual.open_requests(),
             outputs_held: self.out.held(),
-            counters: self.out.counters().clone(),
+            counters: self.out.counters(),
             groups: self.groups.iter().map(Group::view).collect(),
             halted: self.halted.clone(),
         }

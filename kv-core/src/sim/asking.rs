@@ -1,5 +1,6 @@
 //! How the clients of a world ask its nodes, wait, give up and go on.
 
+use alloc::boxed::Box;
 use alloc::format;
 
 use super::action::ClientOperation;
@@ -48,7 +49,7 @@ impl World {
             Purpose::Settings | Purpose::FirstSettings => None,
         };
         self.clients.open(id, Open { node, purpose, gives_up });
-        self.carry_on(Due::Client { node, input: Input::Request { id, request } });
+        self.tell(node, Input::Request { id, request });
     }
 
     /// A node has answered a request.
@@ -64,7 +65,16 @@ impl World {
     pub(super) fn give_up(&mut self, id: RequestId) {
         let Some(open) = self.clients.close(id) else { return };
         self.ended(open.purpose, client::in_doubt(GAVE_UP));
-        self.carry_on(Due::Client { node: open.node, input: Input::Cancel { id } });
+        self.tell(open.node, Input::Cancel { id });
+    }
+
+    /// What a client says reaches its node at once; only one that is paused makes it wait.
+    fn tell(&mut self, node: u16, input: Input) {
+        if self.is_paused(node) {
+            self.carry_on(Due::Client { node, input: Box::new(input) });
+        } else {
+            self.deliver(node, input);
+        }
     }
 
     /// A node has crashed or halted, and nobody knows what became of what was asked of it.

@@ -40,7 +40,7 @@ impl Clocks {
     /// What the clocks show at a true time, not before the rate changed last.
     #[must_use]
     pub fn at(&self, truth: Mono) -> Now {
-        let passed = scale((truth - self.since).0, self.rate(), MILLION);
+        let (passed, _) = scale((truth - self.since).0, self.rate(), MILLION);
         let mono = self.showed + Micros(passed);
         Now {
             mono,
@@ -51,11 +51,9 @@ impl Clocks {
     /// The earliest true time at which the monotonic clock shows this much or more.
     #[must_use]
     pub fn truth(&self, shown: Mono) -> Mono {
-        let (span, rate) = ((shown - self.showed).0, self.rate());
         // Rounded up: at the time before, the clock would not have come so far.
-        let passed = scale(span, MILLION, rate);
-        let short = u128::from(passed) * u128::from(rate) < u128::from(span) * u128::from(MILLION);
-        self.since + Micros(passed.saturating_add(u64::from(short)))
+        let (whole, rest) = scale((shown - self.showed).0, MILLION, self.rate());
+        self.since + Micros(whole.saturating_add(u64::from(rest)))
     }
 
     /// From a true time on the clock runs so much too fast, at most by [`Self::DRIFT_MAX`].
@@ -78,9 +76,15 @@ impl Clocks {
 
 const MILLION: u64 = 1_000_000;
 
-fn scale(span: u64, times: u64, over: u64) -> u64 {
-    let scaled = u128::from(span) * u128::from(times) / u128::from(over.max(1));
-    u64::try_from(scaled).unwrap_or(u64::MAX)
+/// `span * times / over`, or the greatest number if that is less, and whether there is a rest.
+fn scale(span: u64, times: u64, over: u64) -> (u64, bool) {
+    let over = over.max(1);
+    // For half a year it fits, and 128 bits take a browser far longer.
+    if let Some(product) = span.checked_mul(times) {
+        return (product / over, !product.is_multiple_of(over));
+    }
+    let (product, over) = (u128::from(span) * u128::from(times), u128::from(over));
+    (u64::try_from(product / over).unwrap_or(u64::MAX), !product.is_multiple_of(over))
 }
 
 #[cfg(test)]

@@ -263,10 +263,7 @@ impl SimDisk {
     }
 
     fn note(&mut self, what: u8, file: FileId, place: u64, bytes: &[u8]) {
-        let mut head = [what; 17];
-        head[1..9].copy_from_slice(&file.0.to_le_bytes());
-        head[9..].copy_from_slice(&place.to_le_bytes());
-        self.written.update(&head);
+        self.written.take(&(what, file, place));
         self.written.update(bytes);
     }
 }

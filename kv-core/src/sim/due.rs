@@ -1,5 +1,7 @@
 //! What the queue of a world holds: everything that happens at a later time.
 
+use alloc::boxed::Box;
+
 use super::network::Notice;
 use crate::id::{JobId, LogPosition, RequestId};
 use crate::io::Input;
@@ -15,12 +17,11 @@ pub(super) enum Due {
     /// A node's device has written what it was asked to.
     Synced { node: u16, upto: LogPosition },
     /// A node's job is done.
-    Job { node: u16, id: JobId, job: Job },
+    Job { node: u16, id: JobId, job: Box<Job> },
     /// A node's deadline has passed.
     Timer { node: u16 },
-    /// A client asks a node for something, or no longer waits. It does so at once; only a node that is
-    /// paused makes it wait.
-    Client { node: u16, input: Input },
+    /// A client asks a node that was paused for something, or no longer waits.
+    Client { node: u16, input: Box<Input> },
     /// A client has waited for its answer for too long.
     GiveUp { request: RequestId },
     /// A generated client begins its next operation.

@@ -11,13 +11,16 @@
 //!
 //! Left out: bandwidth.
 
+mod flights;
 mod line;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use flights::{Flight, Flights};
 use line::Line;
 
 use super::config::{ActionRefused, Chance, LinkConfig, NetworkConfig, refuse};
@@ -66,21 +69,16 @@ pub(super) struct Link {
 pub(super) struct Network {
     seed: u64,
     pub(super) config: NetworkConfig,
-    lines: BTreeMap<(u16, u16), Line>,
+    /// By [`place_of`].
+    lines: Vec<Option<Line>>,
     /// The connection of two running nodes, the lower index first.
     connections: BTreeMap<(u16, u16), u64>,
     cuts: BTreeSet<(u16, u16)>,
     /// The group of each node while the network is partitioned, else nothing.
     groups: Vec<u8>,
-    flights: BTreeMap<u64, Flight>,
+    flights: Flights,
+    /// The latest number of a message or a connection.
     numbers: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Flight {
-    seen: InFlight,
-    connection: Option<u64>,
-    envelope: Envelope,
 }
 
 impl Network {
@@ -88,23 +86,24 @@ impl Network {
         Self {
             seed,
             config,
-            lines: BTreeMap::new(),
+            lines: Vec::new(),
             connections: BTreeMap::new(),
             cuts: BTreeSet::new(),
             groups: Vec::new(),
-            flights: BTreeMap::new(),
+            flights: Flights::default(),
             numbers: 0,
         }
     }
 
-    /// Puts a message on its way, and perhaps a copy of it; returns their numbers and when to call
+    /// Puts a message with its hash on its way, and perhaps a copy of it; returns their numbers and when to call
     /// [`Self::arrive`].
     pub(super) fn send(
         &mut self,
         now: Mono,
         (from, to): (u16, u16),
         lane: Lane,
-        envelope: Envelope,
+        envelope: Box<Envelope>,
+        hash: u64,
     ) -> impl Iterator<Item = (u64, Mono)> + use<> {
         let cut = self.is_cut(from, to);
         // The sender's end of the connection belongs to the line that leads to the sender.
@@ -114,29 +113,30 @@ impl Network {
         let fate = self.line(from, to).send(now, &config, lane);
         let lost = fate.lost || cut || connection.is_none();
         let kind = envelope.message.name();
-        let mut fly = |arrives: Mono| {
+        let mut fly = |arrives: Mono, envelope: Box<Envelope>| {
             self.numbers += 1;
             let number = self.numbers;
             let seen = InFlight { number, from, to, kind, lane, sent: now, arrives, lost };
-            self.flights.insert(number, Flight { seen, connection, envelope: envelope.clone() });
+            self.flights.insert(Flight { seen, connection, envelope, hash });
             (number, arrives)
         };
-        let first = fly(fate.arrives);
-        let again = fate.again.map(fly);
+        let copy = fate.again.map(|at| (at, envelope.clone()));
+        let first = fly(fate.arrives, envelope);
+        let again = copy.map(|(at, envelope)| fly(at, envelope));
         core::iter::once(first).chain(again)
     }
 
-    /// Takes the message off the network, and returns it with sender and receiver if it is received.
-    pub(super) fn arrive(&mut self, number: u64) -> Option<(u16, Envelope)> {
-        let Flight { seen, connection, envelope } = self.flights.remove(&number)?;
+    /// Takes the message off the network, and returns it with its receiver and hash if it is received.
+    pub(super) fn arrive(&mut self, number: u64) -> Option<(u16, Box<Envelope>, u64)> {
+        let Flight { seen, connection, envelope, hash } = self.flights.remove(number)?;
         let known = &self.line(seen.from, seen.to).known;
         let current = known.as_ref().map(|link| link.connection) == connection;
-        (current && !seen.lost).then_some((seen.to, envelope))
+        (current && !seen.lost).then_some((seen.to, envelope, hash))
     }
 
     /// The message of this number, if it can still be picked out; else words that say why not.
     pub(super) fn find(&self, now: Mono, number: u64) -> Result<&InFlight, ActionRefused> {
-        match self.flights.get(&number).map(|flight| &flight.seen) {
+        match self.flights.get(number).map(|flight| &flight.seen) {
             None => refuse(format!("no message of number {number} is under way")),
             Some(seen) if seen.lost => refuse(format!("message {number} is lost already")),
             Some(seen) if seen.arrives <= now => {
@@ -148,21 +148,21 @@ impl Network {
 
     /// The message of this number will not arrive.
     pub(super) fn lose(&mut self, number: u64) {
-        if let Some(flight) = self.flights.get_mut(&number) {
+        if let Some(flight) = self.flights.get_mut(number) {
             flight.seen.lost = true;
         }
     }
 
     /// The message of this number is held up; later ones overtake it. Returns when it arrives now.
     pub(super) fn delay(&mut self, number: u64, by: Micros) -> Option<Mono> {
-        let flight = self.flights.get_mut(&number)?;
+        let flight = self.flights.get_mut(number)?;
         flight.seen.arrives = flight.seen.arrives + by;
         Some(flight.seen.arrives)
     }
 
     /// The settings that one direction of a link has for itself.
     pub(super) fn own(&self, from: u16, to: u16) -> Option<LinkConfig> {
-        self.lines.get(&(from, to))?.own
+        self.lines.get(place_of(from, to))?.as_ref()?.own
     }
 
     /// One direction of a link goes by settings of its own from now on, or by those of all links again.
@@ -172,7 +172,7 @@ impl Network {
 
     /// All messages under way, in the order in which they were sent.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &InFlight> {
-        self.flights.values().map(|flight| &flight.seen)
+        self.flights.iter().map(|flight| &flight.seen)
     }
 
     pub(super) fn is_cut(&self, from: u16, to: u16) -> bool {
@@ -206,7 +206,7 @@ impl Network {
 
     fn lose_what_is_cut(&mut self, now: Mono) {
         let mut flights = core::mem::take(&mut self.flights);
-        for Flight { seen, .. } in flights.values_mut() {
+        for Flight { seen, .. } in flights.iter_mut() {
             // What has arrived waits at a node that is paused.
             seen.lost |= seen.arrives > now && self.is_cut(seen.from, seen.to);
         }
@@ -216,8 +216,10 @@ impl Network {
     /// A node forgets its links, because it has crashed.
     pub(super) fn forget(&mut self, node: u16) {
         self.connections.retain(|(low, high), _| *low != node && *high != node);
-        for ((_, to), line) in &mut self.lines {
-            if *to == node {
+        for from in 0..=u16::MAX {
+            // Places ascend with `from`.
+            let Some(line) = self.lines.get_mut(place_of(from, node)) else { break };
+            if let Some(line) = line {
                 line.told = None;
                 line.known = None;
             }
@@ -274,10 +276,21 @@ impl Network {
     }
 
     fn line(&mut self, from: u16, to: u16) -> &mut Line {
+        let place = place_of(from, to);
+        if self.lines.len() <= place {
+            self.lines.resize_with(place + 1, || None);
+        }
         let seed = self.seed;
         let line = || Line::new(Chance::Link(from, to).generator(seed));
-        self.lines.entry((from, to)).or_insert_with(line)
+        self.lines[place].get_or_insert_with(line)
     }
+}
+
+/// Where the line between two nodes is kept: those among the first few nodes stand together at the
+/// beginning, however many there are (Szudzik, "An Elegant Pairing Function", 2006).
+fn place_of(from: u16, to: u16) -> usize {
+    let (from, to) = (usize::from(from), usize::from(to));
+    if from < to { to * to + from } else { from * from + from + to }
 }
 
 #[cfg(test)]
@@ -301,19 +314,19 @@ mod tests {
         })
     }
 
-    fn envelope(id: u64) -> Envelope {
-        Envelope {
+    fn envelope(id: u64) -> Box<Envelope> {
+        Box::new(Envelope {
             id: MessageId(id),
             cluster: None,
             from: NodeId(0),
             incarnation: Incarnation(1),
             to: NodeId(1),
             message: Message::JoinRefused { later: true, reason: String::new() },
-        }
+        })
     }
 
     fn send(network: &mut Network, now: Mono, way: (u16, u16), id: u64) -> (u64, Mono) {
-        network.send(now, way, Lane::Bulk, envelope(id)).next().unwrap()
+        network.send(now, way, Lane::Bulk, envelope(id), id).next().unwrap()
     }
 
     fn connected(loss: Ratio) -> Network {
@@ -403,7 +416,7 @@ mod tests {
         let mut network = Network { config, ..connected(Ratio::ZERO) };
         let mut due = Vec::new();
         for id in 0..500 {
-            let sent = network.send(Mono(id * 500), (0, 1), Lane::Bulk, envelope(id));
+            let sent = network.send(Mono(id * 500), (0, 1), Lane::Bulk, envelope(id), id);
             due.extend(sent.map(|(number, at)| (at, number)));
         }
         due.sort_unstable();

@@ -7,7 +7,6 @@ use super::clock::Clocks;
 use super::config::LinkConfig;
 use super::due::Due;
 use super::world::World;
-use crate::codec;
 use crate::node::{Node, NodeView};
 use crate::time::{Micros, Mono};
 
@@ -89,7 +88,7 @@ impl World {
         if self.is_up(node) {
             self.crash(node);
         }
-        self.mark(&codec::encode(&(self.now(), node, "wipe")));
+        self.mark(&(self.now(), node, "wipe"));
         if let Some(host) = self.hosts.get_mut(usize::from(node)) {
             host.wipe();
         }

@@ -5,9 +5,12 @@
 //! an action is done at the end of its moment. That makes a run the same whether it is played event
 //! by event, in slices or at once, live or again.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+use serde::Serialize;
 
 use super::action::{Action, TimedAction};
 use super::client::{Clients, OperationRecord, Purpose};
@@ -21,9 +24,8 @@ use super::recent::Recent;
 use super::watch::Watch;
 use super::workload::Generators;
 use crate::check::Objection;
-use crate::codec;
 use crate::event::{Event, EventKind};
-use crate::hash::Rolling;
+use crate::hash::{self, Rolling};
 use crate::id::NodeId;
 use crate::io::{Input, Output};
 use crate::message::Hello;
@@ -53,8 +55,6 @@ pub struct World {
     now: Mono,
     steps: u64,
     hash: Rolling,
-    /// What the hash takes in next; empty between two events.
-    unhashed: Vec<u8>,
     pub(super) queue: Queue<Due>,
     pub(super) hosts: Vec<Host>,
     indices: BTreeMap<NodeId, u16>,
@@ -97,7 +97,6 @@ impl World {
             now: Mono::default(),
             steps: 0,
             hash: Rolling::default(),
-            unhashed: Vec::new(),
             queue: Queue::default(),
             indices,
             hosts,
@@ -332,8 +331,8 @@ impl World {
         let Some(due) = self.hold(due) else { return };
         match due {
             Due::Arrival { number, .. } => {
-                if let Some((to, envelope)) = self.network.arrive(number) {
-                    self.deliver(to, Input::Message(envelope));
+                if let Some((to, envelope, hash)) = self.network.arrive(number) {
+                    self.take_in(to, Input::Message(envelope), hash);
                 }
             }
             Due::Notice(notice) => {
@@ -361,7 +360,7 @@ impl World {
                 }
                 self.deliver(node, Input::Timer);
             }
-            Due::Client { node, input } => self.deliver(node, input),
+            Due::Client { node, input } => self.deliver(node, *input),
             Due::GiveUp { request } => self.give_up(request),
             Due::Begin { client } => self.begin(client),
             Due::FirstSettings => self.set_first_settings(),
@@ -369,30 +368,35 @@ impl World {
     }
 
     /// Gives a node an input, if it runs, and does what it then wants done.
-    fn deliver(&mut self, index: u16, input: Input) {
+    pub(super) fn deliver(&mut self, index: u16, input: Input) {
+        let hash = hash::of_value(&input);
+        self.take_in(index, input, hash);
+    }
+
+    /// The same for an input of this hash: a message is hashed where it is sent.
+    fn take_in(&mut self, index: u16, input: Input, hash: u64) {
         let truth = self.now;
         let Some(host) = self.hosts.get_mut(usize::from(index)) else { return };
         let now = host.clocks.at(truth);
         let State::Running(node) = &mut host.state else { return };
-        codec::encode_onto(&(truth, index, &input), &mut self.unhashed);
+        self.hash.take(&(truth, index, hash));
         node.handle(now, input, &mut host.disk);
         self.drain(index);
     }
 
     fn drain(&mut self, index: u16) {
         while let Some(output) = self.poll(index) {
-            codec::encode_onto(&output, &mut self.unhashed);
-            self.carry_out(index, output);
+            let hash = hash::of_value(&output);
+            self.hash.take(&hash);
+            self.carry_out(index, output, hash);
         }
         if let Some(host) = self.hosts.get(usize::from(index)) {
-            self.unhashed.extend_from_slice(&host.disk.written().to_le_bytes());
+            self.hash.take(&host.disk.written());
             if host.node().is_some_and(|node| node.halted().is_some()) {
                 // Its process ends, so its clients are told as much.
                 self.lose_requests(index, "the node halted before it answered");
             }
         }
-        self.hash.update(&self.unhashed);
-        self.unhashed.clear();
         self.wind(index);
     }
 
@@ -403,7 +407,7 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, index: u16, output: Output) {
+    fn carry_out(&mut self, index: u16, output: Output, hash: u64) {
         match output {
             Output::Send { lane, envelope } => {
                 let Some(&to) = self.indices.get(&envelope.to) else { return };
@@ -412,7 +416,8 @@ impl World {
                 {
                     watch.sent(self.now, (index, to), &envelope.message, &host.disk);
                 }
-                for (number, at) in self.network.send(self.now, (index, to), lane, envelope) {
+                let way = (index, to);
+                for (number, at) in self.network.send(self.now, way, lane, envelope, hash) {
                     self.queue.enter(at, Due::Arrival { to, number });
                 }
             }
@@ -421,7 +426,10 @@ impl World {
                 self.queue.enter(self.after_disk(index), Due::Synced { node: index, upto });
             }
             Output::Job { id, job } => {
-                self.queue.enter(self.after_disk(index), Due::Job { node: index, id, job });
+                self.queue.enter(
+                    self.after_disk(index),
+                    Due::Job { node: index, id, job: Box::new(job) },
+                );
             }
             Output::Event(event) => self.record(index, event),
         }
@@ -453,8 +461,8 @@ impl World {
     }
 
     /// Notes something in the hash that is no input of a node.
-    pub(super) fn mark(&mut self, bytes: &[u8]) {
-        self.hash.update(bytes);
+    pub(super) fn mark(&mut self, what: &impl Serialize) {
+        self.hash.take(what);
     }
 
     fn after_disk(&self, node: u16) -> Mono {
@@ -464,7 +472,7 @@ impl World {
 
     pub(super) fn start(&mut self, node: u16) {
         let (now, ids) = (self.now, self.hosts.iter().map(|host| host.id).collect());
-        codec::encode_onto(&(now, node, "start"), &mut self.unhashed);
+        self.mark(&(now, node, "start"));
         if let Some(host) = self.hosts.get_mut(usize::from(node)) {
             host.start(&self.config, ids, host.clocks.at(now));
         }
@@ -473,9 +481,9 @@ impl World {
     }
 
     pub(super) fn crash(&mut self, node: u16) {
-        self.hash.update(&codec::encode(&(self.now, node, "crash")));
+        self.mark(&(self.now, node, "crash"));
         let job = |due: &Due| match due {
-            Due::Job { node: on, job, .. } if *on == node => Some(job.clone()),
+            Due::Job { node: on, job, .. } if *on == node => Some(Job::clone(job)),
             _ => None,
         };
         let mut jobs: Vec<Job> = self.queue.entries().filter_map(job).collect();

@@ -18,8 +18,10 @@ pub struct Batch {
 impl Batch {
     /// The key gets this value.
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        self.change(PUT, key.as_ref());
-        varint::put_bytes(&mut self.payload, value.as_ref());
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.payload.reserve(PUT_HEAD_MAX + key.len() + value.len());
+        self.change(PUT, key);
+        varint::put_bytes(&mut self.payload, value);
     }
 
     /// The key is no longer there. That it was there before is not required.
@@ -70,6 +72,9 @@ impl Batch {
         varint::put_bytes(&mut self.payload, key);
     }
 }
+
+/// The most that a put takes beside its key and value.
+const PUT_HEAD_MAX: usize = 1 + 2 * varint::BYTES_MAX;
 
 const PUT: u8 = 1;
 const REMOVE: u8 = 2;

@@ -3,6 +3,9 @@
 
 use alloc::vec::Vec;
 
+/// The most bytes that a number takes.
+pub(super) const BYTES_MAX: usize = 10;
+
 /// Appends a number.
 pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
     while 0x80 <= number {

@@ -36,10 +36,10 @@ pub(crate) struct Net {
     hosts: Vec<Host>,
     links: BTreeSet<(usize, usize)>,
     now: Now,
-    queue: VecDeque<Envelope>,
+    queue: VecDeque<Box<Envelope>>,
     /// Which messages do not arrive.
     pub(crate) hold: Box<dyn Fn(&Envelope) -> bool>,
-    held: Vec<Envelope>,
+    held: Vec<Box<Envelope>>,
     /// Whether syncs are left outstanding.
     pub(crate) stuck_disks: bool,
     requests: u64,
@@ -221,6 +221,7 @@ impl Net {
         let (from, to_node) = (node, id(to));
         let id = kv_core::id::MessageId(0);
         let envelope = Envelope { id, cluster, from, incarnation, to: to_node, message };
+        let envelope = Box::new(envelope);
         self.handle(to, Input::Message(envelope));
         self.deliver();
     }

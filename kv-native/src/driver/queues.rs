@@ -39,7 +39,7 @@ pub(crate) enum Arrival {
         /// On which connection.
         connection: ConnectionId,
         /// It.
-        envelope: Envelope,
+        envelope: Box<Envelope>,
         /// Its share of the bytes that may wait; given back when it is handled.
         room: Option<OwnedSemaphorePermit>,
     },

@@ -91,8 +91,7 @@ impl File {
             Change::Grow { .. } | Change::Cut { .. } => false,
         };
         if !self.forgot && !self.pending.iter().any(behind) {
-            self.durable = Some(self.now.clone());
-            self.pending.clear();
+            self.sync_all();
             return;
         }
         let durable = self.durable.get_or_insert_default();
@@ -115,6 +114,23 @@ impl File {
                 Change::Cut { length } => durable.truncate(length),
             }
         }
+    }
+
+    /// Makes durable what reading sees.
+    fn sync_all(&mut self) {
+        let grown = |change: &Change| !matches!(change, Change::Write { .. });
+        match &mut self.durable {
+            // A log is written again and again; what is shared would have to be copied each time.
+            Some(durable) if !self.pending.iter().any(grown) => {
+                for change in &self.pending {
+                    if let Change::Write { offset, bytes } = change {
+                        durable.write_at(*offset, bytes);
+                    }
+                }
+            }
+            _ => self.durable = Some(self.now.clone()),
+        }
+        self.pending.clear();
     }
 
     /// What is pending will never be durable, though it is still seen until the next crash.

@@ -39,7 +39,29 @@ pub(super) struct Counts {
 }
 
 /// The newest version that a reader sees: its revision and value, or none if the key is absent.
-type Seen = Option<(u64, Bytes)>;
+type Seen<'a> = Option<(u64, Value<'a>)>;
+
+/// A value where it lies: in a memtable, or in a block.
+enum Value<'a> {
+    Borrowed(&'a [u8]),
+    Shared(Bytes),
+}
+
+impl Value<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    fn into_shared(self) -> Bytes {
+        match self {
+            Self::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
 
 impl Store {
     /// The value of a key, and the position up to which the log must be durable before the value may
@@ -49,7 +71,17 @@ impl Store {
         key: &[u8],
         disk: &impl Disk,
     ) -> Result<Option<(Bytes, LogPosition)>, Unreadable> {
-        self.get_upto(key, u64::MAX, disk)
+        self.read(key, u64::MAX, disk, |value| value.into_shared())
+    }
+
+    /// The same as [`Self::get`] of what is made of the value, which is not copied for it.
+    pub fn get_with<R>(
+        &mut self,
+        key: &[u8],
+        disk: &impl Disk,
+        make: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<(R, LogPosition)>, Unreadable> {
+        self.read(key, u64::MAX, disk, |value| make(value.bytes()))
     }
 
     /// The value of a key as a snapshot shows it.
@@ -59,7 +91,7 @@ impl Store {
         key: &[u8],
         disk: &impl Disk,
     ) -> Result<Option<(Bytes, LogPosition)>, Unreadable> {
-        self.get_upto(key, snapshot.0, disk)
+        self.read(key, snapshot.0, disk, |value| value.into_shared())
     }
 
     /// The value of a key, for an observer: nothing is counted and nothing cached.
@@ -67,45 +99,47 @@ impl Store {
         let Self { active, frozen, tables, .. } = self;
         let seen =
             look_up(active, frozen, tables, key, u64::MAX, None, &mut Counts::default(), disk)?;
-        Ok(seen.map(|(_, value)| value))
+        Ok(seen.map(|(_, value)| value.into_shared()))
     }
 
-    fn get_upto(
+    fn read<R>(
         &mut self,
         key: &[u8],
         upto: u64,
         disk: &impl Disk,
-    ) -> Result<Option<(Bytes, LogPosition)>, Unreadable> {
-        let Self { active, frozen, tables, cache, counts, .. } = self;
+        make: impl FnOnce(Value<'_>) -> R,
+    ) -> Result<Option<(R, LogPosition)>, Unreadable> {
+        let Self { active, frozen, tables, cache, counts, log, .. } = self;
         let seen = look_up(active, frozen, tables, key, upto, Some(cache), counts, disk)?;
-        Ok(seen.map(|(revision, value)| (value, self.log.required(revision))))
+        Ok(seen.map(|(revision, value)| (make(value), log.required(revision))))
     }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a store, borrowed apart")]
-fn look_up(
-    active: &Memtable,
-    frozen: &VecDeque<Frozen>,
+fn look_up<'a>(
+    active: &'a Memtable,
+    frozen: &'a VecDeque<Frozen>,
     tables: &Tables,
     key: &[u8],
     upto: u64,
     cache: Option<&mut Cache>,
     counts: &mut Counts,
     disk: &impl Disk,
-) -> Result<Seen, Unreadable> {
+) -> Result<Seen<'a>, Unreadable> {
     let memtables = frozen.iter().rev().map(|frozen| frozen.memtable.as_ref());
     for memtable in core::iter::once(active).chain(memtables) {
         let removed = memtable.ranges().covering(key, upto);
         if let Some(version) = memtable.get(key, upto) {
             let value = version.value.filter(|_| removed < version.revision);
-            return Ok(value.map(|value| (version.revision, Bytes::copy_from_slice(value))));
+            return Ok(value.map(|value| (version.revision, Value::Borrowed(value))));
         }
         if removed > 0 {
             // Whatever is in older places is older than the removal.
             return Ok(None);
         }
     }
-    tables.look_up(key, upto, cache, counts, disk)
+    let seen = tables.look_up(key, upto, cache, counts, disk)?;
+    Ok(seen.map(|(revision, value)| (revision, Value::Shared(value))))
 }
 
 impl Tables {
@@ -144,7 +178,7 @@ impl Tables {
         mut cache: Option<&mut Cache>,
         counts: &mut Counts,
         disk: &impl Disk,
-    ) -> Result<Seen, Unreadable> {
+    ) -> Result<Option<(u64, Bytes)>, Unreadable> {
         let hash = filter::hash(key);
         for table in self.spanning(key) {
             let removed = table.ranges()?.covering(key, upto);
