@@ -15,7 +15,8 @@
 //! | 3 | [`storage`] [`outbox`] |
 //! | 4, the machines | [`gossip`] [`cluster`] [`eventual`] |
 //! | 5 | [`node`] |
-//! | 6 | [`check`] [`sim`] |
+//! | 6 | [`journal`] |
+//! | 7 | [`check`] [`sim`] |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -49,6 +50,8 @@ pub mod eventual;
 pub mod gossip;
 
 pub mod node;
+
+pub mod journal;
 
 pub mod check;
 pub mod sim;

@@ -1,6 +1,7 @@
 //! `kv sim` and `kv replay`, as a person uses them.
 
-use kv_core::sim::{Run, link, nemesis};
+use kv_core::sim::{Run, SimConfig, World, link, nemesis};
+use kv_core::time::Mono;
 use kv_tests::process::command;
 
 /// Exit code, standard output, standard error.
@@ -55,6 +56,29 @@ fn a_link_is_played_to_its_hash_as_text_address_or_file() {
     let (code, _, err) = said(&["replay", &other]);
     assert_eq!(code, 1);
     assert!(err.contains("the link says 0000000000000001") && err.contains("bug in kv"), "{err}");
+}
+
+#[test]
+fn the_journal_of_a_node_is_played_to_its_hash() {
+    let mut world = World::recorded(SimConfig::default()).unwrap();
+    world.run_until(Mono(2_000_000), u64::MAX);
+    let recorder = &world.journals(1)[0];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("n2.journal");
+    let name = file.to_str().unwrap();
+    std::fs::write(&file, recorder.bytes()).unwrap();
+    let (code, out, err) = said(&["replay", name]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let end = format!("hash {:016x}, as recorded\n", recorder.hash());
+    assert!(out.starts_with("n2, ") && out.ends_with(&end), "{out}");
+    std::fs::write(&file, &recorder.bytes()[..recorder.bytes().len() - 1]).unwrap();
+    let (code, out, _) = said(&["replay", name]);
+    assert!(code == 0 && out.contains("; the journal is cut off at byte "), "{out}");
+    let mut damaged = recorder.bytes().to_vec();
+    damaged[1_000] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    let (code, _, err) = said(&["replay", name]);
+    assert!(code == 2 && err.contains("the journal is damaged at byte "), "{err}");
 }
 
 #[test]
