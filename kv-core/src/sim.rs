@@ -10,8 +10,10 @@ pub mod config;
 pub mod disk;
 pub mod link;
 pub mod nemesis;
+pub mod script;
 pub mod shrink;
 pub mod timeline;
+pub mod told;
 pub mod trial;
 
 mod act;
