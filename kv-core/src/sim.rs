@@ -8,6 +8,7 @@ pub mod action;
 pub mod clock;
 pub mod config;
 pub mod disk;
+pub mod fault;
 pub mod link;
 pub mod nemesis;
 pub mod script;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use kv_core::sim::fault::Faults;
 use kv_core::sim::shrink::Shrinking;
 use kv_core::sim::trial::{self, Plan, Report};
 use kv_core::sim::{SimConfig, link, script};
@@ -33,9 +34,12 @@ pub(crate) struct SimArgs {
     /// How many operations begin per second of simulated time [default: 80]
     #[arg(long, value_name = "PER_SECOND")]
     ops: Option<u32>,
+    /// Only these kinds of faults, of crash, pause, wipe, cut, loss, disk, drift, settings [default: all]
+    #[arg(long, value_name = "KIND,KIND")]
+    faults: Option<Faults>,
     /// How often something is broken or mended in each run
     #[arg(long, value_name = "TIMES", default_value_t = Plan::default().strikes)]
-    faults: u32,
+    strikes: u32,
     /// Change the number of replicas on the way, so that partitions move
     #[arg(long)]
     moves: bool,
@@ -105,8 +109,13 @@ const SHRINKING: u64 = 2_000;
 
 /// `kv sim`.
 pub(crate) fn run(args: &SimArgs) -> Result<(), End> {
-    let plan =
-        Plan { strikes: args.faults, nodes: args.nodes, per_second: args.ops, moves: args.moves };
+    let plan = Plan {
+        strikes: args.strikes,
+        faults: args.faults.unwrap_or(Faults::ALL),
+        nodes: args.nodes,
+        per_second: args.ops,
+        moves: args.moves,
+    };
     check(args)?;
     if args.trace {
         return trace(args, &plan);

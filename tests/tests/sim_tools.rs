@@ -20,7 +20,7 @@ fn seeds_are_tried_on_all_cores_and_summed_up() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.md");
     let report = file.to_str().unwrap();
-    let (code, out, err) = said(&["sim", "--seeds", "1..6", "--faults", "20", "--report", report]);
+    let (code, out, err) = said(&["sim", "--seeds", "1..6", "--strikes", "20", "--report", report]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.starts_with("6 seeds with ") && out.ends_with(": no objection\n"), "{out}");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -28,8 +28,23 @@ fn seeds_are_tried_on_all_cores_and_summed_up() {
 }
 
 #[test]
+fn only_the_faults_that_were_asked_for_are_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.md");
+    let report = file.to_str().unwrap();
+    let faults = ["--faults", "crash,disk", "--report", report];
+    let (code, _, err) = said(&[&["sim", "--seeds", "1..6"][..], &faults].concat());
+    assert_eq!((code, err.as_str()), (0, ""));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("| crash |") && text.contains("| slow disk |"), "{text}");
+    for other in ["pause", "wipe", "cut", "network", "clock", "message", "link"] {
+        assert!(!text.contains(&format!("| {other}")), "{text}");
+    }
+}
+
+#[test]
 fn a_trace_has_a_line_for_every_event_and_action_and_is_the_same_every_time() {
-    let trace = || said(&["sim", "--seeds", "3", "--faults", "5", "--nodes", "3", "--trace"]);
+    let trace = || said(&["sim", "--seeds", "3", "--strikes", "5", "--nodes", "3", "--trace"]);
     let (code, out, _) = trace();
     assert_eq!(code, 0);
     assert!(out.lines().next().unwrap().starts_with("   0.000000 s  n1   opened folder"), "{out}");
@@ -84,7 +99,8 @@ fn the_journal_of_a_node_is_played_to_its_hash() {
 #[test]
 fn what_makes_no_sense_is_refused_with_words() {
     let cut = link::encode(&a_run());
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
+        (&["sim", "--faults", "crash,flood"], "known are crash, pause, wipe, cut, loss, disk"),
         (&["sim", "--seeds", "5..3"], "comes after the last"),
         (&["sim", "--seeds", "many"], "is no number"),
         (&["sim", "--nodes", "900"], "from 1 to 200 nodes"),

@@ -19,6 +19,7 @@ use bytes::Bytes;
 
 use super::action::{Action, ClientOperation, TimedAction};
 use super::config::{ActionRefused, Run, SimConfig};
+use super::fault::Faults;
 use super::history::History;
 use super::nemesis::Nemesis;
 use super::shrink;
@@ -59,6 +60,8 @@ pub struct Report {
 pub struct Plan {
     /// How often something is broken or mended.
     pub strikes: u32,
+    /// Which kinds of faults there are.
+    pub faults: Faults,
     /// How many nodes there are; drawn from the seed if none.
     pub nodes: Option<u16>,
     /// How many operations begin per second; drawn from the seed if none.
@@ -69,7 +72,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { strikes: 60, nodes: None, per_second: None, moves: false }
+        Self { strikes: 60, faults: Faults::ALL, nodes: None, per_second: None, moves: false }
     }
 }
 
@@ -94,6 +97,7 @@ pub fn of_seed(seed: u64, plan: &Plan) -> Result<Report, ActionRefused> {
         true => Nemesis::moving_partitions(seed, REPLICAS_MAX),
         false => Nemesis::new(seed),
     };
+    nemesis = nemesis.with_faults(plan.faults);
     let mut config = nemesis.config(seed);
     config.nodes = plan.nodes.unwrap_or(config.nodes);
     config.workload.per_second = plan.per_second.unwrap_or(config.workload.per_second);
