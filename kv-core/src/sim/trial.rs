@@ -24,7 +24,7 @@ use super::history::History;
 use super::nemesis::Nemesis;
 use super::shrink;
 use super::world::World;
-use crate::check::{Objection, Operation, Promise, Verdict, dots, session};
+use crate::check::{Objection, Promise, Verdict, dots, session};
 use crate::time::{Micros, Mono};
 
 /// What is done to a cluster before all faults end.
@@ -270,26 +270,10 @@ impl Trial {
         let operations = self.history.operations();
         let verdict = dots::check(&operations)
             .and(dots::check_overlapping(&operations))
-            .and(session::check(&within_layouts(operations)));
+            .and(session::check(&operations));
         if let Verdict::Wrong(objection) = verdict {
             // Of an attack that did not heal as well, this is what a reader wants to know first.
             self.objection = Some(objection);
         }
     }
-}
-
-/// The operations of whom the layout is known, those of one client under two layouts as if they were of
-/// two. What a read alone had seen is not promised beyond a change of the layout: while partitions are
-/// copied, a write may be shown that is on no quorum of the new owners yet.
-fn within_layouts(operations: Vec<Operation>) -> Vec<Operation> {
-    let mut clients = BTreeMap::new();
-    let mut judged = Vec::new();
-    for mut operation in operations {
-        let Some((_, answer)) = operation.done() else { continue };
-        let Some(versions) = &answer.versions else { continue };
-        let next = clients.len() as u64;
-        operation.client = *clients.entry((operation.client, versions.epoch)).or_insert(next);
-        judged.push(operation);
-    }
-    judged
 }
