@@ -3,7 +3,7 @@
 //! A shell calls [`Node::handle`](crate::node::Node::handle) with one [`Input`] and the time, then
 //! drains [`Node::poll`](crate::node::Node::poll) to nothing. It delivers what comes out and waits for
 //! the next input or for [`Node::next_deadline`](crate::node::Node::next_deadline). The journal of
-//! `(now, input)` is a complete recording of a node.
+//! `(now, input)`, with the answers of its disk, is a complete recording of a node.
 
 use alloc::boxed::Box;
 use alloc::string::String;

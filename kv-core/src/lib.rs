@@ -15,7 +15,8 @@
 //! | 3 | [`storage`] [`outbox`] |
 //! | 4, the machines | [`gossip`] [`raft`] [`cluster`] [`eventual`] |
 //! | 5 | [`node`] |
-//! | 6 | [`check`] [`sim`] |
+//! | 6 | [`journal`] |
+//! | 7 | [`check`] [`sim`] |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -51,6 +52,8 @@ pub mod gossip;
 pub mod raft;
 
 pub mod node;
+
+pub mod journal;
 
 pub mod check;
 pub mod sim;

@@ -8,10 +8,13 @@ pub mod action;
 pub mod clock;
 pub mod config;
 pub mod disk;
+pub mod fault;
 pub mod link;
 pub mod nemesis;
+pub mod script;
 pub mod shrink;
 pub mod timeline;
+pub mod told;
 pub mod trial;
 
 mod act;

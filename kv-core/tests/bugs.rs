@@ -2,13 +2,16 @@
 //!
 //! What is planted is planted in the whole process, so all of it is one test.
 
+mod stage;
+
 use std::fs;
 use std::path::Path;
 
 use kv_core::bugs::{Bug, plant};
-use kv_core::sim::link;
 use kv_core::sim::shrink::Shrinking;
-use kv_core::sim::trial::{self, Plan, Report};
+use kv_core::sim::trial::{self, Plan, Report, Schedule};
+use kv_core::sim::{link, script};
+use stage::Stage;
 
 /// A bug has to be found within so many seeds.
 const BUDGET: u64 = 300;
@@ -29,6 +32,19 @@ fn keep(folder: &Path, bug: Bug, report: &Report) {
     }
     text += &format!("{}\n", link::encode(&report.run));
     fs::write(folder.join(format!("{bug:?}.link")), text).expect("the run can be written");
+}
+
+/// What was made small fails in the same way as a script of the suite, and its transcript is right.
+fn stays(report: &Report) {
+    let script = script::of(report).expect("operations on text");
+    let mut stage = Stage::default();
+    let played = goldenscript::generate(&mut stage, &script).expect("the script can be played");
+    assert_eq!(played, script);
+    let objection = report.objection.as_ref().expect("it fails").to_string();
+    assert!(script.ends_with(&format!("\n{objection}\n")), "{script}");
+    let run = stage.world.expect("it began").run();
+    let again = trial::of_schedule(&Schedule::of(&run)).expect("it can be tried");
+    assert_eq!(again.run.hash, report.run.hash, "{script}");
 }
 
 #[test]
@@ -61,6 +77,7 @@ fn every_planted_bug_is_found_and_made_small() {
         rows +=
             &format!("| {bug:?} | {seed} | {promise} | {before} | {after} on {nodes} nodes |\n");
         assert!(after * 2 < before, "{bug:?}: {after} of {before} are left");
+        stays(best);
         if let Some(folder) = std::env::var_os("KV_LINKS") {
             keep(Path::new(&folder), bug, best);
         }

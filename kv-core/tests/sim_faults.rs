@@ -3,6 +3,7 @@
 //! A failure names its seed; that and the commit are a full report. `kv sim --seeds SEED --shrink` makes
 //! it small.
 
+use kv_core::sim::fault::{Fault, Faults};
 use kv_core::sim::trial::{self, Plan};
 
 #[test]
@@ -13,6 +14,20 @@ fn no_judge_objects_under_any_fault() {
 #[test]
 fn no_judge_objects_while_partitions_move() {
     each(seeds(100), &Plan { moves: true, ..Plan::default() });
+}
+
+/// A search can be narrowed to some kinds of faults, and then these are done more often.
+#[test]
+fn a_nemesis_uses_only_the_kinds_it_was_given() {
+    let faults: Faults = "wipe,drift".parse().unwrap();
+    for seed in 0..20 {
+        let report = trial::of_seed(seed, &Plan { faults, ..Plan::default() }).unwrap();
+        let kinds: Vec<_> =
+            report.schedule.actions.iter().filter_map(|timed| Fault::of(&timed.action)).collect();
+        assert!(kinds.iter().all(|kind| matches!(kind, Fault::Wipe | Fault::Drift)), "{kinds:?}");
+        assert!(kinds.len() > 5, "seed {seed}: {kinds:?}");
+        assert_eq!(report.objection, None, "seed {seed}");
+    }
 }
 
 /// Judges the run of each seed, and names all that failed.

@@ -50,9 +50,9 @@ enum Command {
     Status(AtArgs),
     /// Attack simulated clusters, seed after seed, and judge what becomes of them
     Sim(SimArgs),
-    /// Play the run of a share link again and print the hash it reaches
+    /// Play the run of a share link, or the journal of a node, again and print the hash it reaches
     Replay {
-        /// The link, its text alone, or a file with either
+        /// The link, its text alone, a file with either, or the file of a journal
         link: String,
         /// Print every event, one line each
         #[arg(long)]

@@ -1,4 +1,4 @@
-//! `kv replay`: plays the run of a link again, and prints runs line by line.
+//! `kv replay`: plays the run of a link or the journal of a node again, and prints runs line by line.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,6 +7,7 @@ use std::path::Path;
 
 use kv_core::BUILD;
 use kv_core::id::NodeId;
+use kv_core::journal::{self, JournalError, Replayed};
 use kv_core::sim::timeline::Timeline;
 use kv_core::sim::trial::Schedule;
 use kv_core::sim::{ActionRefused, Run, World, link};
@@ -16,7 +17,12 @@ use crate::cli::{End, output};
 
 /// `kv replay`.
 pub(crate) fn run(what: &str, show: bool) -> Result<(), End> {
-    let found = link::decode(&text(what)?).map_err(|error| End::misuse(error.to_string()))?;
+    let content = content(what)?;
+    if journal::is_journal(&content) {
+        return node(&content, show);
+    }
+    let text = link_in(&String::from_utf8_lossy(&content));
+    let found = link::decode(&text).map_err(|error| End::misuse(error.to_string()))?;
     let mut out = std::io::stdout().lock();
     let world = match show {
         true => trace(&found.run, &mut out)?,
@@ -100,19 +106,40 @@ fn play(run: &Run, mut look: impl FnMut(&World) -> std::io::Result<()>) -> Resul
     }
 }
 
-/// The link in an argument: in a file of this name if there is one, an address, or the text itself.
-fn text(what: &str) -> Result<String, End> {
-    let found = match fs::read_to_string(Path::new(what)) {
-        Ok(file) => file,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
-            what.to_owned()
-        }
-        Err(error) => return Err(End::misuse(format!("{what} cannot be read: {error}"))),
+/// Plays the journal of a node.
+fn node(bytes: &[u8], show: bool) -> Result<(), End> {
+    if show {
+        return Err(End::misuse("--trace prints runs of links; leave it out for a journal"));
+    }
+    let played = journal::replay(bytes).map_err(|error| match error {
+        JournalError::Differs { .. } => End::failed(error.to_string()),
+        _ => End::misuse(error.to_string()),
+    })?;
+    let Replayed { name, inputs, hash, end } = played;
+    let end = match end {
+        journal::End::Whole => String::new(),
+        journal::End::Torn(at) => format!("; the journal is cut off at byte {at}"),
+        journal::End::Full => String::from("; what followed was not recorded, for it was full"),
     };
-    let line =
-        found.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("# "));
+    output(format!("{name}, {inputs} inputs; hash {hash:016x}, as recorded{end}\n").as_bytes())
+}
+
+/// What an argument stands for: the file of this name if there is one, else the text itself.
+fn content(what: &str) -> Result<Vec<u8>, End> {
+    match fs::read(Path::new(what)) {
+        Ok(file) => Ok(file),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
+            Ok(what.as_bytes().to_vec())
+        }
+        Err(error) => Err(End::misuse(format!("{what} cannot be read: {error}"))),
+    }
+}
+
+/// The link in a text: in its first line that is no comment, by itself or in an address.
+fn link_in(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("# "));
     let line = line.unwrap_or_default();
-    Ok(line.split_once("#run=").map_or(line, |(_, text)| text).to_owned())
+    line.split_once("#run=").map_or(line, |(_, text)| text).to_owned()
 }
 
 fn name_of(node: u16) -> String {

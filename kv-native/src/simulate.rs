@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use kv_core::sim::fault::Faults;
 use kv_core::sim::shrink::Shrinking;
 use kv_core::sim::trial::{self, Plan, Report};
-use kv_core::sim::{SimConfig, link};
+use kv_core::sim::{SimConfig, link, script};
 use kv_core::time::Micros;
 
 use crate::cli::{End, output};
@@ -33,9 +34,12 @@ pub(crate) struct SimArgs {
     /// How many operations begin per second of simulated time [default: 80]
     #[arg(long, value_name = "PER_SECOND")]
     ops: Option<u32>,
+    /// Only these kinds of faults, of crash, pause, wipe, cut, loss, disk, drift, settings [default: all]
+    #[arg(long, value_name = "KIND,KIND")]
+    faults: Option<Faults>,
     /// How often something is broken or mended in each run
     #[arg(long, value_name = "TIMES", default_value_t = Plan::default().strikes)]
-    faults: u32,
+    strikes: u32,
     /// Change the number of replicas on the way, so that partitions move
     #[arg(long)]
     moves: bool,
@@ -45,7 +49,8 @@ pub(crate) struct SimArgs {
     /// Make each failing run as small as it gets
     #[arg(long)]
     shrink: bool,
-    /// Write each failing run to a file in this folder, for `kv replay` and for the test suite
+    /// Write each failing run to files in this folder: a link for `kv replay`, and a script of the test
+    /// suite
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
     /// Write what was tried and found to this file, as Markdown
@@ -104,8 +109,13 @@ const SHRINKING: u64 = 2_000;
 
 /// `kv sim`.
 pub(crate) fn run(args: &SimArgs) -> Result<(), End> {
-    let plan =
-        Plan { strikes: args.faults, nodes: args.nodes, per_second: args.ops, moves: args.moves };
+    let plan = Plan {
+        strikes: args.strikes,
+        faults: args.faults.unwrap_or(Faults::ALL),
+        nodes: args.nodes,
+        per_second: args.ops,
+        moves: args.moves,
+    };
     check(args)?;
     if args.trace {
         return trace(args, &plan);
@@ -202,7 +212,7 @@ fn tell(args: &SimArgs, seed: u64, report: Report) -> Result<(), End> {
         if let Some(objection) = &report.objection {
             let _ = writeln!(words, "  made smaller in {} trials: {objection}", shrinking.trials());
         }
-        for line in replay::script(&report.schedule) {
+        for line in script::of(&report).unwrap_or_default().lines() {
             let _ = writeln!(words, "    {line}");
         }
     }
@@ -214,7 +224,8 @@ fn tell(args: &SimArgs, seed: u64, report: Report) -> Result<(), End> {
     output(words.as_bytes())
 }
 
-/// Writes a run to a file of its own: what is wrong and what is done as comments, then the link.
+/// Writes a run to a file of its own: what is wrong and what is done as comments, then the link. And, if
+/// it can be one, as a script of the suite beside it. Returns the first file.
 fn save(folder: &Path, seed: u64, report: &Report) -> Result<PathBuf, End> {
     let mut text = String::new();
     if let Some(objection) = &report.objection {
@@ -224,11 +235,18 @@ fn save(folder: &Path, seed: u64, report: &Report) -> Result<PathBuf, End> {
         let _ = writeln!(text, "# {line}");
     }
     let _ = writeln!(text, "{}", link::encode(&report.run));
+    let write = |file: &Path, text: &str| {
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(file, text));
+        written.map_err(|error| {
+            let file = file.display();
+            End::failed(format!("{file} cannot be written: {error}; nothing else is lost"))
+        })
+    };
     let file = folder.join(format!("seed-{seed}.link"));
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, text));
-    written.map_err(|error| {
-        End::failed(format!("{} cannot be written: {error}; nothing else is lost", file.display()))
-    })?;
+    write(&file, &text)?;
+    if let Some(script) = script::of(report) {
+        write(&folder.join(format!("seed-{seed}.script")), &script)?;
+    }
     Ok(file)
 }
 

@@ -1,6 +1,7 @@
 //! `kv sim` and `kv replay`, as a person uses them.
 
-use kv_core::sim::{Run, link, nemesis};
+use kv_core::sim::{Run, SimConfig, World, link, nemesis};
+use kv_core::time::Mono;
 use kv_tests::process::command;
 
 /// Exit code, standard output, standard error.
@@ -19,7 +20,7 @@ fn seeds_are_tried_on_all_cores_and_summed_up() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.md");
     let report = file.to_str().unwrap();
-    let (code, out, err) = said(&["sim", "--seeds", "1..6", "--faults", "20", "--report", report]);
+    let (code, out, err) = said(&["sim", "--seeds", "1..6", "--strikes", "20", "--report", report]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.starts_with("6 seeds with ") && out.ends_with(": no objection\n"), "{out}");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -27,8 +28,23 @@ fn seeds_are_tried_on_all_cores_and_summed_up() {
 }
 
 #[test]
+fn only_the_faults_that_were_asked_for_are_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.md");
+    let report = file.to_str().unwrap();
+    let faults = ["--faults", "crash,disk", "--report", report];
+    let (code, _, err) = said(&[&["sim", "--seeds", "1..6"][..], &faults].concat());
+    assert_eq!((code, err.as_str()), (0, ""));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("| crash |") && text.contains("| slow disk |"), "{text}");
+    for other in ["pause", "wipe", "cut", "network", "clock", "message", "link"] {
+        assert!(!text.contains(&format!("| {other}")), "{text}");
+    }
+}
+
+#[test]
 fn a_trace_has_a_line_for_every_event_and_action_and_is_the_same_every_time() {
-    let trace = || said(&["sim", "--seeds", "3", "--faults", "5", "--nodes", "3", "--trace"]);
+    let trace = || said(&["sim", "--seeds", "3", "--strikes", "5", "--nodes", "3", "--trace"]);
     let (code, out, _) = trace();
     assert_eq!(code, 0);
     assert!(out.lines().next().unwrap().starts_with("   0.000000 s  n1   opened folder"), "{out}");
@@ -58,9 +74,33 @@ fn a_link_is_played_to_its_hash_as_text_address_or_file() {
 }
 
 #[test]
+fn the_journal_of_a_node_is_played_to_its_hash() {
+    let mut world = World::recorded(SimConfig::default()).unwrap();
+    world.run_until(Mono(2_000_000), u64::MAX);
+    let recorder = &world.journals(1)[0];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("n2.journal");
+    let name = file.to_str().unwrap();
+    std::fs::write(&file, recorder.bytes()).unwrap();
+    let (code, out, err) = said(&["replay", name]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let end = format!("hash {:016x}, as recorded\n", recorder.hash());
+    assert!(out.starts_with("n2, ") && out.ends_with(&end), "{out}");
+    std::fs::write(&file, &recorder.bytes()[..recorder.bytes().len() - 1]).unwrap();
+    let (code, out, _) = said(&["replay", name]);
+    assert!(code == 0 && out.contains("; the journal is cut off at byte "), "{out}");
+    let mut damaged = recorder.bytes().to_vec();
+    damaged[1_000] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    let (code, _, err) = said(&["replay", name]);
+    assert!(code == 2 && err.contains("the journal is damaged at byte "), "{err}");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_words() {
     let cut = link::encode(&a_run());
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
+        (&["sim", "--faults", "crash,flood"], "known are crash, pause, wipe, cut, loss, disk"),
         (&["sim", "--seeds", "5..3"], "comes after the last"),
         (&["sim", "--seeds", "many"], "is no number"),
         (&["sim", "--nodes", "900"], "from 1 to 200 nodes"),

@@ -3,8 +3,7 @@
 //! [`check`] judges what is true whatever the quorums are. [`check_overlapping`] judges what follows
 //! when every read quorum meets every write quorum: whoever begins after an operation has ended knows
 //! all that was known then. It takes for granted that writes read first, that reads mend what they find
-//! stale before they answer, and that no clock was pruned; while the owners of the key change, nothing
-//! is asked of what a read alone had seen.
+//! stale before they answer, and that no clock was pruned.
 //!
 //! Left out: an end to the number of siblings, and that replicas become equal; both are about what
 //! nodes hold, not about answers.
@@ -19,7 +18,7 @@ use bytes::Bytes;
 
 use super::history::{End, Kind, Operation, Outcome, Versions, value_words};
 use super::{Objection, Promise, Verdict, by_key};
-use crate::id::{Epoch, Incarnation};
+use crate::id::Incarnation;
 use crate::time::Mono;
 use crate::version::{Clock, Dot};
 
@@ -122,11 +121,11 @@ fn forgotten(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
 #[derive(Default)]
 struct Past<'a> {
     by_writes: Frontier<'a>,
-    by_reads: BTreeMap<Epoch, Frontier<'a>>,
-    /// Dots of values that no read under a layout has found replaced.
-    standing: BTreeMap<Epoch, BTreeSet<Dot>>,
-    /// Dots of values that a read under a layout has found replaced.
-    replaced: BTreeMap<(Epoch, Dot), &'a Operation>,
+    by_reads: Frontier<'a>,
+    /// Dots of values that no read has found replaced.
+    standing: BTreeSet<Dot>,
+    /// Dots of values that a read has found replaced.
+    replaced: BTreeMap<Dot, &'a Operation>,
 }
 
 /// How far the events of each actor are known, and through which operation.
@@ -154,12 +153,8 @@ impl<'a> Frontier<'a> {
 impl<'a> Past<'a> {
     /// Nothing is over yet; these are all answers there will be.
     fn of(answers: impl Iterator<Item = (&'a Versions, &'a Operation)>) -> Self {
-        let (mut epochs, mut dots) = (BTreeSet::new(), BTreeSet::new());
-        for (versions, _) in answers.filter(|(_, operation)| operation.kind == Kind::Read) {
-            epochs.insert(versions.epoch);
-            dots.extend(versions.dots.iter().copied());
-        }
-        let standing = epochs.into_iter().map(|epoch| (epoch, dots.clone())).collect();
+        let reads = answers.filter(|(_, operation)| operation.kind == Kind::Read);
+        let standing = reads.flat_map(|(versions, _)| versions.dots.iter().copied()).collect();
         Self { standing, ..Self::default() }
     }
 
@@ -168,12 +163,11 @@ impl<'a> Past<'a> {
         if operation.kind != Kind::Read {
             return self.by_writes.take(clock, operation);
         }
-        self.by_reads.entry(versions.epoch).or_default().take(clock, operation);
-        let standing = self.standing.entry(versions.epoch).or_default();
+        self.by_reads.take(clock, operation);
         for (actor, entry) in clock.entries() {
             let known = Dot { actor, counter: 0 }..=Dot { actor, counter: entry.counter };
-            let gone = standing.extract_if(known, |dot| !versions.dots.contains(dot));
-            self.replaced.extend(gone.map(|dot| ((versions.epoch, dot), operation)));
+            let gone = self.standing.extract_if(known, |dot| !versions.dots.contains(dot));
+            self.replaced.extend(gone.map(|dot| (dot, operation)));
         }
     }
 
@@ -185,9 +179,8 @@ impl<'a> Past<'a> {
         later: &Operation,
     ) -> Option<Objection> {
         let clock = versions.context.clock();
-        let by_reads = self.by_reads.get(&versions.epoch);
-        let by_reads = by_reads.and_then(|frontier| frontier.beyond(clock));
-        if let Some((dot, earlier)) = self.by_writes.beyond(clock).or(by_reads) {
+        let beyond = self.by_writes.beyond(clock).or_else(|| self.by_reads.beyond(clock));
+        if let Some((dot, earlier)) = beyond {
             let words = format!("the later does not know event {}", dot_words(dot));
             return Some(object(Promise::NoLostUpdate, key, at, &[earlier, later], &words));
         }
@@ -195,7 +188,7 @@ impl<'a> Past<'a> {
             return None;
         }
         versions.dots.iter().find_map(|dot| {
-            let earlier = self.replaced.get(&(versions.epoch, *dot))?;
+            let earlier = self.replaced.get(dot)?;
             let dot = dot_words(*dot);
             let words = format!("the value of event {dot} was replaced and came back");
             Some(object(Promise::NoResurrection, key, at, &[earlier, later], &words))

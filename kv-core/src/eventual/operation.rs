@@ -44,6 +44,8 @@ pub(super) struct Operation {
     pub(super) readers: Vec<NodeId>,
     /// How many of the readers must answer.
     pub(super) readers_needed: u64,
+    /// While the partition moves, those that are asked too and must hold what is shown.
+    pub(super) others: Option<Group>,
     /// What each reader has.
     pub(super) answers: Pairs<NodeId, Option<Object>>,
     pub(super) answered: bool,
@@ -94,7 +96,20 @@ pub(super) enum Phase {
 pub(super) struct Repair {
     pub(super) merged: Object,
     pub(super) holders: BTreeSet<NodeId>,
-    pub(super) need: u64,
+    /// The readers, and the other owners while partitions move, each with how many must hold it.
+    pub(super) groups: Vec<Group>,
+}
+
+impl Repair {
+    /// The group that lacks most of what it needs, with how many of it hold what was found; none if
+    /// nothing is lacking.
+    pub(super) fn lacking(&self) -> Option<(u64, u64)> {
+        let counts = self.groups.iter().map(|group| {
+            let held = group.count(|node| self.holders.contains(node));
+            (held, group.need)
+        });
+        counts.filter(|(held, need)| held < need).max_by_key(|(held, need)| need - held)
+    }
 }
 
 /// A write that waits for its quorums.
@@ -175,6 +190,7 @@ impl Operation {
             phase: Phase::Read,
             readers: Vec::new(),
             readers_needed: 0,
+            others: None,
             answers: Pairs::default(),
             answered: false,
         })
@@ -223,11 +239,12 @@ impl Operation {
                 self.answers.len(),
                 self.readers_needed
             )),
-            Phase::Repair(repair) => RequestError::Unavailable(format!(
-                "the value stands on {} of {} replicas and the others could not be mended in time; try again",
-                repair.holders.len(),
-                repair.need
-            )),
+            Phase::Repair(repair) => {
+                let (held, need) = repair.lacking().unwrap_or_default();
+                RequestError::Unavailable(format!(
+                    "the value stands on {held} of {need} replicas and the others could not be mended in time; try again"
+                ))
+            }
             Phase::Write(_) if planted(Bug::UnknownReportedAsFailed) => {
                 RequestError::Unavailable(String::from("too few replicas; nothing was changed"))
             }

@@ -3,12 +3,15 @@
 //! With blocking repair an answer waits until what it shows stands on a read quorum, so that of two
 //! reads in a row the second never shows less (as long as 2R > N). Readers that answer later are
 //! compared too, and mended without anyone waiting.
+//!
+//! While a partition moves, reads count the owners of one side, and the next one may count those of the
+//! other. So both sides are asked, and what is shown stands on a quorum of each.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::operation::{Intent, Phase, Repair};
+use super::operation::{Group, Intent, Operation, Phase, Repair};
 use super::{Eventual, Ground};
 use crate::disk::Disk;
 use crate::error::RequestError;
@@ -39,6 +42,10 @@ impl Eventual {
         operation.receipt.epoch = ground.layout.epoch;
         operation.receipt.asked.clone_from(&readers);
         operation.readers = readers;
+        operation.others = ground.layout.other_readers(operation.partition).map(|nodes| {
+            let need = operation.read_quorum.min(nodes.len() as u64);
+            Group { nodes, need }
+        });
         if reachable < need || need == 0 {
             let error = RequestError::Unavailable(format!(
                 "{reachable} of {} replicas can be reached and the read needs {need}; nothing was changed, try again later or lower read_quorum",
@@ -47,7 +54,7 @@ impl Eventual {
             return self.finish(ground, token, Err(error));
         }
         let mut local = None;
-        for &node in &operation.readers {
+        for node in operation.asked() {
             if node == self.me {
                 // What this node cannot read, the others must know.
                 local = Self::load(ground, operation.partition, &operation.key).ok();
@@ -75,7 +82,7 @@ impl Eventual {
         object: Result<Option<Object>, Refusal>,
     ) {
         let Some(operation) = self.operations.get_mut(&token) else { return };
-        let asked = operation.readers.contains(&from);
+        let asked = operation.asked().any(|node| node == from);
         // A reader that knows a later layout sends it along, and the read begins again under it.
         let (Ok(object), true) = (object, asked) else { return };
         let holds =
@@ -94,6 +101,12 @@ impl Eventual {
                 repair.holders.insert(from);
                 self.check_repair(ground, token);
             }
+            Phase::Repair(repair) if !operation.receipt.repaired.contains(&from) => {
+                let merged = repair.merged.clone();
+                operation.receipt.repaired.push(from);
+                self.mend(ground, token, token, from, &merged);
+                self.check_repair(ground, token);
+            }
             Phase::Repair(_) | Phase::Write(_) | Phase::Forward { .. } => {}
         }
     }
@@ -101,8 +114,7 @@ impl Eventual {
     /// Goes on once R readers have answered: to the answer, a repair, or the write that follows.
     fn check_read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
         let Some(operation) = self.operations.get_mut(&token) else { return };
-        let need = operation.readers_needed;
-        if (operation.answers.len() as u64) < need {
+        if operation.readers_heard() < operation.readers_needed {
             return;
         }
         operation.receipt.acknowledged = operation.answers.keys().collect();
@@ -112,13 +124,17 @@ impl Eventual {
             return self.begin_write(ground, token, Some(seen));
         }
         let stale = stale_among(&operation.answers, &merged);
-        if stale.is_empty() || !operation.blocking_repair {
-            return self.answer_read(ground, token, &merged);
-        }
         let fresh = |node: &NodeId| !stale.contains(node);
         let mut holders = BTreeSet::new();
         holders.extend(operation.answers.keys().filter(fresh));
-        operation.phase = Phase::Repair(Repair { merged: merged.clone(), holders, need });
+        let readers = Group { nodes: operation.readers.clone(), need: operation.readers_needed };
+        let groups = [Some(readers), operation.others.clone()].into_iter().flatten().collect();
+        let repair = Repair { merged: merged.clone(), holders, groups };
+        let stands = merged.is_level_with(&Object::default()) || repair.lacking().is_none();
+        if (stale.is_empty() && stands) || !operation.blocking_repair {
+            return self.answer_read(ground, token, &merged);
+        }
+        operation.phase = Phase::Repair(repair);
         operation.receipt.repaired.clone_from(&stale);
         for node in stale {
             self.mend(ground, token, token, node, &merged);
@@ -130,7 +146,7 @@ impl Eventual {
     pub(super) fn check_repair<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
         let Some(operation) = self.operations.get(&token) else { return };
         let Phase::Repair(repair) = &operation.phase else { return };
-        if repair.holders.len() as u64 >= repair.need {
+        if repair.lacking().is_none() {
             let merged = repair.merged.clone();
             self.answer_read(ground, token, &merged);
         }
@@ -196,6 +212,20 @@ impl Eventual {
                 repair.holders.insert(node);
             }
         }
+    }
+}
+
+impl Operation {
+    /// All that are asked, each once.
+    fn asked(&self) -> impl Iterator<Item = NodeId> {
+        let others = self.others.iter().flat_map(|group| &group.nodes);
+        let others = others.filter(|node| !self.readers.contains(node));
+        self.readers.iter().chain(others).copied()
+    }
+
+    /// How many of those that count have answered.
+    fn readers_heard(&self) -> u64 {
+        self.readers.iter().filter(|node| self.answers.contains(**node)).count() as u64
     }
 }
 

@@ -119,6 +119,18 @@ impl Layout {
         self.filled_owners(partition)
     }
 
+    /// While a partition moves, the owners that count for writes of it and not for reads now: those before
+    /// or those after. Nodes may be a stage apart, so what a read shows must stand on a quorum of these
+    /// too, or it might be gone when they are asked.
+    #[must_use]
+    pub fn other_readers(&self, partition: PartitionId) -> Option<Vec<NodeId>> {
+        let old = self.old_owners(partition)?;
+        match self.moving.as_ref()?.stage {
+            Stage::Copy => Some(self.filled_owners(partition)),
+            Stage::Switch => Some(old),
+        }
+    }
+
     /// The owners that hold what the ring gave them, or are just getting it: all but those whose folder
     /// was replaced too late. Those are written to, but count for nothing.
     #[must_use]

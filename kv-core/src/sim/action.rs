@@ -3,6 +3,7 @@
 //! Actions are plain data, so a run travels with them ([`super::link`]). Whether one makes sense at its
 //! moment is judged by the world when it is done ([`super::World::act`]).
 
+pub mod command;
 mod words;
 
 use alloc::vec::Vec;

@@ -11,11 +11,15 @@ use super::disk::SimDisk;
 use super::due::Due;
 use super::queue::Ticket;
 use crate::id::NodeId;
-use crate::io::{Boot, Founding};
+use crate::io::{Boot, Founding, Input, Output};
+use crate::journal::{Heard, Recorder};
 use crate::node::Node;
 use crate::rng::Rng;
 use crate::storage::{Job, StoreOptions};
 use crate::time::{Micros, Now};
+
+/// The most bytes of one journal.
+const JOURNAL: u64 = 64 * 1_024 * 1_024;
 
 #[derive(Clone, Debug)]
 pub(super) struct Host {
@@ -32,6 +36,8 @@ pub(super) struct Host {
     pub(super) waiting: Vec<Due>,
     /// The node's deadline, if it has one.
     pub(super) timer: Option<Ticket>,
+    /// The journals of its openings, if it is recorded.
+    journals: Option<Vec<Recorder>>,
     entropy: Rng,
     crashes: Rng,
 }
@@ -46,7 +52,7 @@ pub(super) enum State {
 
 impl Host {
     /// The machine of this index, switched off.
-    pub(super) fn new(index: u16, config: &SimConfig) -> Self {
+    pub(super) fn new(index: u16, config: &SimConfig, recorded: bool) -> Self {
         let seed = config.seed;
         let name = format!("n{}", u32::from(index) + 1);
         Self {
@@ -59,6 +65,7 @@ impl Host {
             paused: false,
             waiting: Vec::new(),
             timer: None,
+            journals: recorded.then(Vec::new),
             entropy: Chance::Entropy(index).generator(seed),
             crashes: Chance::Crash(index).generator(seed),
         }
@@ -85,10 +92,53 @@ impl Host {
             founding: Founding::Listed { nodes },
             storage: StoreOptions::SIMULATED,
         };
-        self.state = match Node::open(boot, now, &mut self.disk) {
+        if let Some(journals) = &mut self.journals {
+            journals.push(Recorder::new(boot.clone(), now, JOURNAL));
+        }
+        let mut disk = Heard::new(&mut self.disk, self.journals.iter().flatten().last());
+        self.state = match Node::open(boot, now, &mut disk) {
             Ok(node) => State::Running(Box::new(node)),
-            Err(error) => State::Failed(error.to_string()),
+            Err(error) => {
+                let words = error.to_string();
+                if let Some(recorder) = self.recorder() {
+                    recorder.refused(&words);
+                    recorder.done();
+                }
+                State::Failed(words)
+            }
         };
+    }
+
+    /// Gives the node an input, if it runs.
+    pub(super) fn handle(&mut self, now: Now, input: Input) {
+        let State::Running(node) = &mut self.state else { return };
+        let mut recorder = self.journals.as_mut().and_then(|journals| journals.last_mut());
+        if let Some(recorder) = &mut recorder {
+            recorder.input(now, &input);
+        }
+        node.handle(now, input, &mut Heard::new(&mut self.disk, recorder.as_deref()));
+    }
+
+    /// What the node wants done next, if it runs.
+    pub(super) fn poll(&mut self) -> Option<Output> {
+        let State::Running(node) = &mut self.state else { return None };
+        let output = node.poll();
+        if let Some(recorder) = self.recorder() {
+            match &output {
+                Some(output) => recorder.output(output),
+                None => recorder.done(),
+            }
+        }
+        output
+    }
+
+    /// The journals of its openings, if it is recorded.
+    pub(super) fn journals(&self) -> &[Recorder] {
+        self.journals.as_deref().unwrap_or_default()
+    }
+
+    fn recorder(&mut self) -> Option<&mut Recorder> {
+        self.journals.as_mut()?.last_mut()
     }
 
     /// Loses its disk and gets a new one. It is down.

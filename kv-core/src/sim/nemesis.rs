@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use super::action::Action;
 use super::clock::Clocks;
 use super::config::{Chance, LinkConfig, NetworkConfig, SimConfig, Workload};
+use super::fault::{Fault, Faults};
 use super::world::World;
 use crate::id::Incarnation;
 use crate::rng::{Ratio, Rng};
@@ -28,6 +29,8 @@ pub struct Nemesis {
     replicas_max: u64,
     /// Whether clients say how many replicas to ask, so that it may set the quorums to anything.
     clients_choose: bool,
+    /// The kinds of faults that it uses.
+    faults: Faults,
     /// The data folders that it wiped last, by their nodes.
     folders: BTreeMap<u16, Incarnation>,
 }
@@ -38,7 +41,8 @@ impl Nemesis {
     pub fn new(seed: u64) -> Self {
         let mut rng = Chance::Nemesis.generator(seed);
         let clients_choose = rng.below(3) == 0;
-        Self { rng, replicas_max: REPLICAS, clients_choose, folders: BTreeMap::new() }
+        let (replicas_max, faults) = (REPLICAS, Faults::ALL);
+        Self { rng, replicas_max, clients_choose, faults, folders: BTreeMap::new() }
     }
 
     /// One that also changes the number of replicas, from 3 to this, and so moves partitions.
@@ -47,14 +51,23 @@ impl Nemesis {
         Self { replicas_max: replicas_max.max(REPLICAS), ..Self::new(seed) }
     }
 
+    /// The same one, using only these kinds of faults.
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
+    }
+
     /// How a cluster that it attacks begins: from 1 to 7 nodes and a few clients.
     pub fn config(&mut self, seed: u64) -> SimConfig {
         let nodes = [1, 2, 3, 3, 4, 5, 5, 6, 7][self.rng.below(9) as usize];
+        let partitions = 8 << self.rng.below(3);
+        let network = self.network();
+        let plain = !self.faults.contains(Fault::Loss);
         SimConfig {
             seed,
             nodes,
-            partitions: 8 << self.rng.below(3),
-            network: self.network(),
+            partitions,
+            network: if plain { NetworkConfig::default() } else { network },
             sync: Micros(self.rng.between(0, 20_000)),
             settings: alloc::vec![
                 (Setting::RequestTimeoutMs, 500),
@@ -85,11 +98,28 @@ impl Nemesis {
 
     /// Breaks or mends something.
     pub(super) fn strike_now(&mut self, world: &mut World) {
+        for _ in 0..DRAWS {
+            let drawn = self.draw(world);
+            let allowed = drawn.iter().filter(|action| self.faults.allow(action)).cloned();
+            let actions: Vec<Action> = allowed.collect();
+            if actions.is_empty() && !drawn.is_empty() {
+                continue; // Of a kind that is not used.
+            }
+            for action in actions {
+                // Refused where it makes no sense now; that changes nothing.
+                drop(world.act(action));
+            }
+            return;
+        }
+    }
+
+    /// What to do next.
+    fn draw(&mut self, world: &World) -> Vec<Action> {
         let nodes = u64::from(world.nodes());
         let node = self.rng.below(nodes) as u16;
         let other = self.rng.below(nodes) as u16;
         let everyone = || 0..world.nodes();
-        let actions: Vec<Action> = match self.rng.below(36) {
+        match self.rng.below(36) {
             0..=2 => alloc::vec![Action::Crash { node }],
             3 | 4 => everyone().map(|node| Action::Crash { node }).collect(),
             5..=7 => alloc::vec![Action::Restart { node }],
@@ -111,10 +141,6 @@ impl Nemesis {
             33 => alloc::vec![self.drift(node)],
             34 => alloc::vec![self.jump(node)],
             _ => self.wipe(world, node).into_iter().collect(),
-        };
-        for action in actions {
-            // Refused where it makes no sense now; that changes nothing.
-            drop(world.act(action));
         }
     }
 
@@ -243,6 +269,9 @@ impl Nemesis {
         self.replicas_max / 2 + 1
     }
 }
+
+/// How often it draws until it has something of a kind that it uses.
+const DRAWS: u32 = 100;
 
 /// The fewest replicas it sets.
 const REPLICAS: u64 = 3;

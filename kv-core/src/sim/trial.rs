@@ -19,11 +19,12 @@ use bytes::Bytes;
 
 use super::action::{Action, ClientOperation, TimedAction};
 use super::config::{ActionRefused, Run, SimConfig};
+use super::fault::Faults;
 use super::history::History;
 use super::nemesis::Nemesis;
 use super::shrink;
 use super::world::World;
-use crate::check::{Objection, Operation, Promise, Verdict, dots, session};
+use crate::check::{Objection, Promise, Verdict, dots, session};
 use crate::time::{Micros, Mono};
 
 /// What is done to a cluster before all faults end.
@@ -59,6 +60,8 @@ pub struct Report {
 pub struct Plan {
     /// How often something is broken or mended.
     pub strikes: u32,
+    /// Which kinds of faults there are.
+    pub faults: Faults,
     /// How many nodes there are; drawn from the seed if none.
     pub nodes: Option<u16>,
     /// How many operations begin per second; drawn from the seed if none.
@@ -69,7 +72,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { strikes: 60, nodes: None, per_second: None, moves: false }
+        Self { strikes: 60, faults: Faults::ALL, nodes: None, per_second: None, moves: false }
     }
 }
 
@@ -94,6 +97,7 @@ pub fn of_seed(seed: u64, plan: &Plan) -> Result<Report, ActionRefused> {
         true => Nemesis::moving_partitions(seed, REPLICAS_MAX),
         false => Nemesis::new(seed),
     };
+    nemesis = nemesis.with_faults(plan.faults);
     let mut config = nemesis.config(seed);
     config.nodes = plan.nodes.unwrap_or(config.nodes);
     config.workload.per_second = plan.per_second.unwrap_or(config.workload.per_second);
@@ -266,26 +270,10 @@ impl Trial {
         let operations = self.history.operations();
         let verdict = dots::check(&operations)
             .and(dots::check_overlapping(&operations))
-            .and(session::check(&within_layouts(operations)));
+            .and(session::check(&operations));
         if let Verdict::Wrong(objection) = verdict {
             // Of an attack that did not heal as well, this is what a reader wants to know first.
             self.objection = Some(objection);
         }
     }
-}
-
-/// The operations of whom the layout is known, those of one client under two layouts as if they were of
-/// two. What a read alone had seen is not promised beyond a change of the layout: while partitions are
-/// copied, a write may be shown that is on no quorum of the new owners yet.
-fn within_layouts(operations: Vec<Operation>) -> Vec<Operation> {
-    let mut clients = BTreeMap::new();
-    let mut judged = Vec::new();
-    for mut operation in operations {
-        let Some((_, answer)) = operation.done() else { continue };
-        let Some(versions) = &answer.versions else { continue };
-        let next = clients.len() as u64;
-        operation.client = *clients.entry((operation.client, versions.epoch)).or_insert(next);
-        judged.push(operation);
-    }
-    judged
 }

@@ -28,6 +28,7 @@ use crate::event::{Event, EventKind};
 use crate::hash::{self, Rolling};
 use crate::id::NodeId;
 use crate::io::{Input, Output};
+use crate::journal::Recorder;
 use crate::message::Hello;
 use crate::node::Node;
 use crate::request::Request;
@@ -87,8 +88,18 @@ impl World {
 
     /// A cluster at its beginning: all nodes open for the first time, none knows another.
     pub fn new(config: SimConfig) -> Result<Self, ActionRefused> {
+        Self::opened(config, false)
+    }
+
+    /// The same, and whatever goes into a node is recorded. That changes nothing in the run.
+    pub fn recorded(config: SimConfig) -> Result<Self, ActionRefused> {
+        Self::opened(config, true)
+    }
+
+    fn opened(config: SimConfig, recorded: bool) -> Result<Self, ActionRefused> {
         config.check()?;
-        let hosts: Vec<Host> = (0..config.nodes).map(|index| Host::new(index, &config)).collect();
+        let hosts: Vec<Host> =
+            (0..config.nodes).map(|index| Host::new(index, &config, recorded)).collect();
         let mut indices = BTreeMap::new();
         indices.extend((0..).zip(&hosts).map(|(index, host)| (host.id, index)));
         let set =
@@ -185,6 +196,12 @@ impl World {
     #[must_use]
     pub fn disk(&self, index: u16) -> Option<&SimDisk> {
         self.hosts.get(usize::from(index)).map(|host| &host.disk)
+    }
+
+    /// The journal of each opening of a node, oldest first; none if the world is not recorded.
+    #[must_use]
+    pub fn journals(&self, index: u16) -> &[Recorder] {
+        self.hosts.get(usize::from(index)).map_or(&[], Host::journals)
     }
 
     /// Whether messages from one node to another are lost, by a cut or a partition.
@@ -378,14 +395,16 @@ impl World {
         let truth = self.now;
         let Some(host) = self.hosts.get_mut(usize::from(index)) else { return };
         let now = host.clocks.at(truth);
-        let State::Running(node) = &mut host.state else { return };
+        if host.node().is_none() {
+            return;
+        }
         self.hash.take(&(truth, index, hash));
-        node.handle(now, input, &mut host.disk);
+        host.handle(now, input);
         self.drain(index);
     }
 
     fn drain(&mut self, index: u16) {
-        while let Some(output) = self.poll(index) {
+        while let Some(output) = self.hosts.get_mut(usize::from(index)).and_then(Host::poll) {
             let hash = hash::of_value(&output);
             self.hash.take(&hash);
             self.carry_out(index, output, hash);
@@ -398,13 +417,6 @@ impl World {
             }
         }
         self.wind(index);
-    }
-
-    fn poll(&mut self, index: u16) -> Option<Output> {
-        match &mut self.hosts.get_mut(usize::from(index))?.state {
-            State::Running(node) => node.poll(),
-            State::Down | State::Failed(_) => None,
-        }
     }
 
     fn carry_out(&mut self, index: u16, output: Output, hash: u64) {

@@ -3,6 +3,7 @@
 use kv_core::io::Founding;
 use kv_core::message::Message;
 use kv_core::request::{QuorumOptions, Request};
+use kv_core::ring::layout::Stage;
 use kv_core::settings::Setting;
 
 use crate::net::{Net, get, id, is_written, put, values};
@@ -31,6 +32,44 @@ fn a_read_meets_the_last_write_while_fewer_replicas_are_being_set() {
         assert!(layout.replicas == 1 && layout.moving.is_some());
     }
     assert_eq!(values(&net.ask(2, get("k"))), ["v"]);
+}
+
+#[test]
+fn what_is_shown_while_partitions_are_copied_stands_on_a_quorum_of_the_new_owners() {
+    let mut net = Net::cluster(3);
+    for number in 0..50 {
+        assert!(is_written(Some(&net.ask(0, put(&format!("handed on {number}"), "v")))));
+    }
+    net.hold = Box::new(|envelope| matches!(envelope.message, Message::HandOff { .. }));
+    net.add(Founding::Join);
+    net.link_all();
+    net.run(3_000);
+    let layout = net.layout(0).expect("it is a member");
+    let moving = layout.moving.as_ref().expect("a member more moves partitions");
+    assert_eq!(moving.stage, Stage::Copy);
+    // A key with an old owner that will be none, which writes it and reaches nobody.
+    let moved = (0..100).map(|number| format!("k{number}")).find_map(|key| {
+        let partition = layout.ring.partition_of(key.as_bytes());
+        let (old, new) = (layout.old_owners(partition)?, layout.owners(partition));
+        let leaves = *old.iter().find(|node| !new.contains(node))?;
+        let stays = *old.iter().find(|node| new.contains(node))?;
+        Some((key, leaves, stays, new))
+    });
+    let (key, leaves, stays, new) = moved.expect("some partition moves");
+    let index = |node| (0..4).find(|index| id(*index) == node).expect("it is one of four");
+    net.hold = Box::new(|envelope| {
+        matches!(envelope.message, Message::HandOff { .. } | Message::Store { .. })
+    });
+    net.request(index(leaves), put(&key, "v"));
+    net.run(100);
+    net.hold = Box::new(move |envelope| match envelope.message {
+        Message::HandOff { .. } => true,
+        Message::Fetch { .. } => envelope.to == stays,
+        _ => false,
+    });
+    assert_eq!(values(&net.ask(index(leaves), get(&key))), ["v"]);
+    let holds = |node: &&_| net.object(index(**node), key.as_bytes()).is_some();
+    assert!(new.iter().filter(holds).count() >= 2, "a read of new owners might miss it");
 }
 
 #[test]

@@ -21,7 +21,7 @@ enum Level {
 use Level::{Apart, Ordered};
 
 /// Every module of kv-core, from the bottom up; see ARCHITECTURE.md.
-const LEVELS: [Level; 8] = [
+const LEVELS: [Level; 9] = [
     Ordered(&["bugs", "time", "hash", "id", "rng", "error", "codec", "pairs", "timers"]),
     Ordered(&["settings", "version", "ring", "merkle", "event"]),
     Ordered(&["disk", "request", "message"]),
@@ -29,6 +29,7 @@ const LEVELS: [Level; 8] = [
     Ordered(&["io", "outbox"]),
     Apart(&["gossip", "raft", "cluster", "eventual", "causal", "strong"]),
     Ordered(&["node"]),
+    Ordered(&["journal"]),
     Ordered(&["check", "sim"]),
 ];
 
