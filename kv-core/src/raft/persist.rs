@@ -125,6 +125,24 @@ impl Opened {
         Ok(Some(opened))
     }
 
+    /// Which group it is.
+    #[must_use]
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Its term, and for whom it voted in it.
+    #[must_use]
+    pub fn state(&self) -> (Term, Option<Replica>) {
+        (self.term, self.vote)
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// All groups that the store knows of.
     pub fn list(store: &Store, disk: &impl Disk) -> Result<Vec<GroupId>, OpenError> {
         let mut groups = Vec::new();

@@ -1,0 +1,11 @@
+//! The consensus machine on simulated disks, clocks and networks.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `harness` | a cluster in one value, and what must hold at every step |
+//! | `basics` | what one reads first: an election, a write, a read, a crash |
+//! | `reads` | reads when messages are late or lost |
+
+mod basics;
+mod harness;
+mod reads;
