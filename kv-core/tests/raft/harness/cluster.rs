@@ -157,6 +157,7 @@ impl Cluster {
         let (limits, now) = (self.config.limits, self.now);
         match self.host_mut(number).start(limits, now) {
             Ok(()) => self.turn(number),
+            Err(_) if self.host(number).shaky => self.crash(number),
             Err(stopped) => self.object(format!("n{number} cannot be opened: {}", stopped.0)),
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Host {
     pub(crate) paused: bool,
     /// How many parts in a million its clock is fast.
     pub(crate) drift: i64,
+    /// Its power may fail at any write.
+    pub(crate) shaky: bool,
     /// How long its syncs take, at least and at most.
     pub(crate) sync: (Micros, Micros),
     /// When the sync under way ends.
@@ -44,6 +46,7 @@ impl Host {
             disk: SimDisk::default(),
             process: None,
             paused: false,
+            shaky: false,
             drift: 0,
             sync: (Micros(0), Micros(0)),
             sync_ends: None,
@@ -91,9 +94,15 @@ impl Host {
         self.process = None;
         self.sync_ends = None;
         self.retry = None;
-        self.paused = false;
+        (self.paused, self.shaky) = (false, false);
         self.disk.crash(&mut self.rng);
         self.changed();
+    }
+
+    /// Loses power after so many more operations of its disk.
+    pub(crate) fn fail_power_after(&mut self, operations: u64) {
+        self.shaky = true;
+        self.disk.fail_power_after(operations);
     }
 
     /// Loses power and its disk, and gets a new one.

@@ -99,7 +99,7 @@ impl Watch {
             }
             self.logs_match(number, &view, &log)?;
             self.leads_alone(hosts, number, &view, &log)?;
-            self.commits(hosts, &view, &log)?;
+            self.commits(hosts, number, &view, &log)?;
             self.goes_on(hosts, number, &view, &log)?;
         }
         Ok(())
@@ -149,8 +149,17 @@ impl Watch {
     }
 
     /// What is committed stays so, and was on the disks of a quorum when it was.
-    fn commits(&mut self, hosts: &mut [Host], view: &GroupView, log: &Log) -> Checked {
+    fn commits(
+        &mut self,
+        hosts: &mut [Host],
+        number: u64,
+        view: &GroupView,
+        log: &Log,
+    ) -> Checked {
         let group = view.group;
+        // Who commits that it has left leads no longer at the end of the turn.
+        let led = self.seen.get(&(number, group)).is_some_and(|seen| seen.led_in(view.term));
+        let leads = led || view.role == RoleView::Leader;
         let known = self.committed(group);
         for entry in log.from(log.base().index.next()) {
             let index = entry.id.index;
@@ -160,7 +169,7 @@ impl Watch {
             match self.committed.get(&(group, index)) {
                 Some((id, _)) if *id == entry.id => {}
                 Some((id, _)) => return Err(format!("{id} was committed, now {}", entry.id)),
-                None if view.role != RoleView::Leader => {
+                None if !leads => {
                     return Err(format!("{} is committed, and no leader knows", entry.id));
                 }
                 None => {
@@ -168,7 +177,7 @@ impl Watch {
                 }
             }
         }
-        if known < view.commit && view.role == RoleView::Leader {
+        if known < view.commit && leads {
             let last = log.get(view.commit).ok_or("what is committed is not there")?.id;
             is_on_a_quorum(hosts, group, last, &view.membership)?;
         }

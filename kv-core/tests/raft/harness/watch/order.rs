@@ -20,6 +20,12 @@ pub(super) struct Seen {
     leads: bool,
 }
 
+impl Seen {
+    pub(super) fn led_in(&self, term: Term) -> bool {
+        self.leads && self.term == term
+    }
+}
+
 /// More messages than this do not wait for one sync.
 const HELD_MAX: usize = 5_000;
 
