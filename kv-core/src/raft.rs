@@ -176,14 +176,18 @@ const TERM_LEAP_MAX: u64 = 1 << 32;
 
 impl Group {
     /// A replica as its disk remembers it. What was read back may never have been synced: none of it
-    /// counts as durable until [`Self::synced`] reports the position at which it was opened.
+    /// counts as durable until [`Self::synced`] reports the position at which it was opened. The seed
+    /// must differ from that of every opening before.
     #[must_use]
     pub fn open(opened: Opened, limits: Limits, seed: u64, now: Mono) -> Self {
+        let mut rng = Rng::stream(seed, opened.group.0);
+        // Half of the numbers, so that they never begin anew and stay in the order of the questions.
+        let attempts = rng.any() >> 1;
         let mut core = Core {
             group: opened.group,
             me: opened.me,
             limits,
-            rng: Rng::stream(seed, opened.group.0),
+            rng,
             term: opened.term,
             vote: opened.vote,
             commit: opened.log.base().index,
@@ -194,6 +198,7 @@ impl Group {
             deadline: now,
             removed: false,
             reads: Vec::new(),
+            attempts,
             incoming: opened.incoming,
             keeps_chunks: opened.installed.is_some(),
             unwritten: Unwritten::default(),
@@ -326,8 +331,7 @@ impl Group {
                 }
             }
             Role::Follower(follower) => {
-                let timeout = self.core.limits.election_timeout.0;
-                follower.give_up_reads(&mut self.core, Mono(now.0.saturating_sub(timeout)));
+                follower.give_up_old_reads(&mut self.core, now);
                 self.tick_election(now);
             }
             Role::Candidate(_) => self.tick_election(now),
@@ -606,7 +610,7 @@ impl Group {
             }
             Role::Candidate(_) => Follower::default(),
             Role::Follower(follower) => {
-                follower.give_up_reads(&mut self.core, Mono(u64::MAX));
+                follower.give_up_reads(&mut self.core);
                 Follower::default()
             }
         };
@@ -768,14 +772,14 @@ impl Group {
         if !self.may_campaign() {
             return;
         }
-        self.leave_follower(now);
+        self.leave_follower();
         self.core.leader = None;
         self.core.event(RaftEvent::Asked { term: self.core.term.next() });
         self.role = Role::Candidate(Candidate::ask(&mut self.core));
     }
 
     fn stand_for_election(&mut self, now: Mono, transfer: bool) {
-        self.leave_follower(now);
+        self.leave_follower();
         self.core.leader = None;
         self.core.draw_deadline(now);
         let candidate = Candidate::stand(&mut self.core, transfer);
@@ -783,9 +787,9 @@ impl Group {
         self.role = Role::Candidate(candidate);
     }
 
-    fn leave_follower(&mut self, now: Mono) {
+    fn leave_follower(&mut self) {
         if let Role::Follower(follower) = &mut self.role {
-            follower.give_up_reads(&mut self.core, Mono(now.0.saturating_add(1)));
+            follower.give_up_reads(&mut self.core);
         }
     }
 

@@ -39,6 +39,9 @@ pub(super) struct Core {
     pub(super) removed: bool,
     /// Reads that wait until this much is applied.
     pub(super) reads: Vec<(Index, ReadId)>,
+    /// The number of the last question to a leader. It begins anywhere and is never used again, not
+    /// even after a restart: a late answer must not pass for that to another question.
+    pub(super) attempts: u64,
     /// A state that is being received.
     pub(super) incoming: Option<Incoming>,
     /// Whether the chunks of a state that was received are still needed: they fill the place of those

@@ -17,7 +17,6 @@ use crate::time::Mono;
 pub(super) struct Follower {
     /// Reads that were asked of the leader, by attempt, with the time of the question.
     asked: BTreeMap<u64, (ReadId, Mono)>,
-    attempts: u64,
     /// Up to here the log is known to equal that of the leader of this term.
     common: Index,
 }
@@ -68,26 +67,34 @@ impl Follower {
             core.out.reads.push_back((id, Err(ReadError::NoLeader)));
             return;
         };
-        self.attempts += 1;
-        let attempt = self.attempts;
+        core.attempts += 1;
+        let attempt = core.attempts;
         self.asked.insert(attempt, (id, now));
-        core.send(leader, After::Nothing, RaftBody::Read { attempt });
+        core.send(leader, After::State, RaftBody::Read { attempt });
     }
 
     /// The leader answered.
     pub(super) fn on_read_reply(&mut self, core: &mut Core, attempt: u64, index: Index) {
         let Some((id, _)) = self.asked.remove(&attempt) else { return };
         core.reads.push((index, id));
+        core.release_reads();
         // The leader has committed this much, so what is the same here is committed too.
         core.commit_to(index.min(self.common));
     }
 
-    /// Nobody will answer what was asked of the leader before this moment.
-    pub(super) fn give_up_reads(&mut self, core: &mut Core, asked_before: Mono) {
+    /// Nobody will answer what was asked of the leader up to an election timeout ago.
+    pub(super) fn give_up_old_reads(&mut self, core: &mut Core, now: Mono) {
         while let Some(first) = self.asked.first_entry()
-            && first.get().1 < asked_before
+            && first.get().1 + core.limits.election_timeout <= now
         {
             let (id, _) = first.remove();
+            core.out.reads.push_back((id, Err(ReadError::Unanswered)));
+        }
+    }
+
+    /// Nobody will answer what was asked of the leader.
+    pub(super) fn give_up_reads(&mut self, core: &mut Core) {
+        for (id, _) in core::mem::take(&mut self.asked).into_values() {
             core.out.reads.push_back((id, Err(ReadError::Unanswered)));
         }
     }

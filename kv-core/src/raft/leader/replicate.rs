@@ -58,7 +58,7 @@ impl Leader {
                     Flow::Snapshot(_) | Flow::Replicate(_) => {}
                 }
                 if news {
-                    return self.on_news(core, now, from);
+                    return self.on_news(core, now, from, matched);
                 }
             }
             Appended::Missing { prev, hint } => {
@@ -70,13 +70,14 @@ impl Leader {
         Fate::Leads
     }
 
-    fn on_news(&mut self, core: &mut Core, now: Mono, from: Replica) -> Fate {
+    fn on_news(&mut self, core: &mut Core, now: Mono, from: Replica, matched: Index) -> Fate {
         if let Some((to, _)) = self.transfer
             && to == from
         {
             self.hand_on(core, to);
         }
-        let fate = self.count(core, now);
+        // Confirming what is committed commits no more.
+        let fate = if core.commit < matched { self.count(core, now) } else { Fate::Leads };
         if fate == Fate::Leads {
             self.on_caught_up(core, now);
         }
@@ -213,17 +214,17 @@ fn send_entries(core: &mut Core, peer: Replica, progress: &mut Progress) -> bool
     let before = progress.next.previous();
     let Some(term) = core.log.term(before) else { return false };
     let prev = EntryId { term, index: before };
-    let mut entries = Vec::new();
-    let mut bytes = 0;
+    let (mut count, mut bytes) = (0, 0);
     if progress.may_send(core.limits.in_flight_max, core.limits.in_flight_bytes_max) {
         for entry in core.log.from(progress.next) {
-            if !entries.is_empty() && core.limits.append_bytes_max < bytes + entry.bytes() {
+            if 0 < count && core.limits.append_bytes_max < bytes + entry.bytes() {
                 break;
             }
             bytes += entry.bytes();
-            entries.push(Entry::clone(entry));
+            count += 1;
         }
     }
+    let entries: Vec<Entry> = core.log.from(progress.next).take(count).cloned().collect();
     let last = entries.last().map_or(before, |entry| entry.id.index);
     progress.told = progress.told.max(core.commit.min(last));
     progress.sent(last, bytes);

@@ -1,0 +1,140 @@
+//! What only grows on one replica, what follows on what, and what has bounds.
+
+use kv_core::id::{Index, Replica, Term};
+use kv_core::message::raft::{Entry, EntryId, Membership, Payload};
+use kv_core::raft::log::Log;
+use kv_core::raft::{GroupView, RoleView};
+
+use super::{Checked, Watch};
+use crate::harness::host::Host;
+use crate::harness::process::Process;
+
+/// A group on a machine, as it was at its last turn.
+#[derive(Debug)]
+pub(super) struct Seen {
+    term: Term,
+    vote: Option<Replica>,
+    commit: Index,
+    applied: Index,
+    pub(super) last: EntryId,
+    leads: bool,
+}
+
+impl Seen {
+    pub(super) fn led_in(&self, term: Term) -> bool {
+        self.leads && self.term == term
+    }
+}
+
+/// More messages than this do not wait for one sync.
+const HELD_MAX: usize = 5_000;
+
+impl Watch {
+    /// A replica goes on from how it was.
+    pub(super) fn goes_on(
+        &mut self,
+        hosts: &mut [Host],
+        number: u64,
+        view: &GroupView,
+        log: &Log,
+    ) -> Checked {
+        let now = Seen {
+            term: view.term,
+            vote: view.vote,
+            commit: view.commit,
+            applied: view.applied,
+            last: view.last,
+            leads: view.role == RoleView::Leader,
+        };
+        let before = self.seen.insert((number, view.group), now);
+        let disk = hosts[number as usize - 1].durable(view.group);
+        let disk = disk.map_or(Index(0), |image| image.log().last().index);
+        // A state that was received counts before it is on disk; nothing is counted on it.
+        if disk < view.durable && view.base.index < view.durable {
+            return Err(format!("{:?} counts as durable; the disk has {disk:?}", view.durable));
+        }
+        let ordered = view.base.index <= view.applied
+            && view.applied <= view.commit.min(view.durable)
+            && view.commit.max(view.durable) <= view.last.index;
+        if !ordered {
+            return Err(format!("out of order: {view:?}"));
+        }
+        if let Some(before) = before {
+            only_grows(&before, view, log)?;
+        }
+        memberships_follow(view, log)?;
+        self.in_bounds(view, log)
+    }
+
+    /// What a leader sends ahead, and what waits for a commit, has bounds.
+    fn in_bounds(&self, view: &GroupView, log: &Log) -> Checked {
+        let limits = &self.limits;
+        let bytes = |after: Index, upto: Index| -> u64 {
+            let between = log.from(after.next()).take_while(|entry| entry.id.index <= upto);
+            between.map(Entry::bytes).sum()
+        };
+        for peer in &view.peers {
+            if peer.next <= peer.matched {
+                return Err(format!("{peer:?} is sent what it has"));
+            }
+            let ahead = bytes(peer.matched, peer.next.previous());
+            let most = limits.in_flight_bytes_max + 2 * limits.append_bytes_max;
+            if peer.flow == "replicate" && most + limits.command_bytes_max < ahead {
+                return Err(format!("{ahead} bytes are on their way to {peer:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What waits in a process has bounds.
+pub(super) fn queues_are_bounded(process: &Process) -> Checked {
+    let held = process.held();
+    if HELD_MAX < held {
+        return Err(format!("{held} messages wait for the disk"));
+    }
+    Ok(())
+}
+
+fn only_grows(before: &Seen, view: &GroupView, log: &Log) -> Checked {
+    let Seen { term, vote, commit, applied, last, leads } = before;
+    if view.term < *term || view.commit < *commit || view.applied < *applied {
+        return Err(format!("went back from {before:?} to {view:?}"));
+    }
+    if view.term == *term && vote.is_some() && view.vote != *vote {
+        return Err(format!("took its vote in {term:?} back: {vote:?}, {:?}", view.vote));
+    }
+    let keeps = last.index <= log.base().index || log.matches(*last);
+    if *leads && view.term == *term && !keeps {
+        return Err(format!("a leader lost its entry {last}"));
+    }
+    Ok(())
+}
+
+/// Of two memberships that follow on each other in a log any two quorums intersect, and a leader that
+/// knows what is committed has at most one that is not.
+fn memberships_follow(view: &GroupView, log: &Log) -> Checked {
+    let mut before = log.membership_at(log.base().index).1.as_ref().clone();
+    let mut open = 0;
+    for entry in log.from(log.base().index.next()) {
+        let Payload::Membership(next) = &entry.payload else { continue };
+        // Who was told nothing yet begins with no members.
+        if !before.voters.is_empty() && !follows(&before, next) {
+            return Err(format!("{next:?} follows on {before:?}"));
+        }
+        before = (**next).clone();
+        open += u32::from(view.commit < entry.id.index);
+    }
+    let knows = log.term(view.commit) == Some(view.term);
+    if view.role == RoleView::Leader && knows && 1 < open {
+        return Err(format!("{open} memberships are not committed"));
+    }
+    Ok(())
+}
+
+fn follows(before: &Membership, next: &Membership) -> bool {
+    let same = before.voters == next.voters && before.outgoing == next.outgoing;
+    let enters = !before.is_joint() && before.voters == next.outgoing;
+    let leaves = before.is_joint() && !next.is_joint() && before.voters == next.voters;
+    next.is_sound() && (same || enters || leaves)
+}

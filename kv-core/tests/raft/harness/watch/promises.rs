@@ -1,0 +1,91 @@
+//! What a message promises is on the sender's disk before it leaves, for good.
+//!
+//! The disk is asked itself: it is opened as it would be after a loss of power at this moment.
+
+use kv_core::id::{GroupId, Index, Replica, Term};
+use kv_core::message::raft::{Appended, EntryId, RaftBody, RaftMessage};
+use kv_core::raft::{GroupView, Opened};
+
+use super::{Checked, Watch};
+use crate::harness::host::Host;
+
+impl Watch {
+    /// A machine sends a message.
+    pub(crate) fn sends(&mut self, host: &mut Host, to: Replica, message: &RaftMessage) -> Checked {
+        let me = host.replica();
+        let RaftMessage { group, term, body, .. } = message;
+        let confirmed = match body {
+            RaftBody::AppendReply(Appended::UpTo(index)) => host.entry(*group, *index),
+            _ => None,
+        };
+        let kept = Kept::of(host, *group);
+        let fulfilled = match body {
+            // These change nothing anywhere; the term is not the sender's own.
+            RaftBody::PreVote { .. } | RaftBody::PreVoteReply { granted: true } => true,
+            RaftBody::Vote { last, .. } => {
+                self.votes(me, *group, *term, me)?;
+                kept.voted(*term, me) && (*term < kept.term || kept.has(*last))
+            }
+            RaftBody::VoteReply { granted: true } => {
+                self.votes(me, *group, *term, to)?;
+                kept.voted(*term, to)
+            }
+            RaftBody::AppendReply(Appended::UpTo(index)) => {
+                let same = confirmed.is_none_or(|id| kept.has(id));
+                *term < kept.term || (*term == kept.term && kept.last(*index) && same)
+            }
+            _ => *term <= kept.term,
+        };
+        if fulfilled {
+            return Ok(());
+        }
+        Err(format!("sent before it was on disk: {message:?}"))
+    }
+
+    /// One vote in a term, for ever.
+    fn votes(&mut self, me: Replica, group: GroupId, term: Term, candidate: Replica) -> Checked {
+        let vote = *self.votes.entry((me, group, term)).or_insert(candidate);
+        if vote != candidate {
+            return Err(format!("voted for {vote:?} in {term:?}, and for {candidate:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// A leader counted its own vote: its disk has it.
+pub(super) fn elected(host: &mut Host, view: &GroupView) -> Checked {
+    let kept = Kept::of(host, view.group);
+    if view.membership.is_voter(view.me) && !kept.voted(view.term, view.me) {
+        return Err(format!("leads in {:?} and has not voted on disk", view.term));
+    }
+    Ok(())
+}
+
+/// What a loss of power would leave of a group.
+struct Kept<'a> {
+    image: Option<&'a Opened>,
+    term: Term,
+}
+
+impl<'a> Kept<'a> {
+    fn of(host: &'a mut Host, group: GroupId) -> Self {
+        let image = host.durable(group);
+        Self { image, term: image.map_or(Term(0), |image| image.state().0) }
+    }
+
+    fn voted(&self, term: Term, candidate: Replica) -> bool {
+        let vote = self.image.and_then(|image| image.state().1);
+        term < self.term || (term == self.term && vote == Some(candidate))
+    }
+
+    fn has(&self, id: EntryId) -> bool {
+        match self.image {
+            Some(image) => id.index <= image.log().base().index || image.log().matches(id),
+            None => id.index == Index(0),
+        }
+    }
+
+    fn last(&self, index: Index) -> bool {
+        self.image.map_or(Index(0), |image| image.log().last().index) >= index
+    }
+}

@@ -1,0 +1,13 @@
+//! The consensus machine on simulated disks, clocks and networks.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `harness` | a cluster in one value, and what must hold at every step |
+//! | `basics` | what one reads first: an election, a write, a read, a crash |
+//! | `attacks` | many seeds of faults |
+//! | `reads` | reads when messages are late or lost |
+
+mod attacks;
+mod basics;
+mod harness;
+mod reads;
