@@ -466,16 +466,21 @@ impl Group {
         }
     }
 
-    /// A state that took the place of the log: the state machine begins with it before the next entry,
-    /// then calls [`Self::installed`]. Until then its chunks are in the owner's store.
+    /// A state that took the place of the log. The state machine begins with it, then calls
+    /// [`Self::installed`]; entries follow. The chunks are in the owner's store until
+    /// [`Self::forget_chunks`].
     #[must_use]
     pub fn to_install(&self) -> Option<&Manifest> {
         self.core.out.installed.as_ref()
     }
 
-    /// The state machine has durably what was received.
+    /// The state machine has begun with what was received.
     pub fn installed(&mut self) {
         self.core.out.installed = None;
+    }
+
+    /// The state machine has durably what was received.
+    pub fn forget_chunks(&mut self) {
         self.core.unwritten.forget |= self.core.keeps_chunks;
         self.core.keeps_chunks = false;
     }

@@ -185,6 +185,7 @@ impl Node {
         }
         if let Some(group) = self.groups.touch(METADATA) {
             group.installed();
+            group.forget_chunks();
         }
         true
     }

@@ -171,10 +171,7 @@ impl Opened {
 impl Group {
     /// Adds to a batch that a store forgets a group.
     pub fn remove(group: GroupId, batch: &mut Batch) {
-        let mut end = key(group, 0);
-        end.pop();
-        end.push(u8::MAX);
-        batch.remove_range(key(group, 0), end);
+        batch.remove_range(key(group, 0), key(group, u8::MAX));
     }
 
     /// Adds to a batch what the disk must know, and returns whether there was anything. The owner then

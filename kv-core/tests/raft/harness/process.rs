@@ -229,8 +229,9 @@ impl Process {
     fn collect(&mut self, now: Mono, disk: &SimDisk, out: &mut Outputs) -> bool {
         let before = out.count() + self.held.len();
         for (id, member) in &mut self.members {
-            if let Some(manifest) = member.group.take_installed() {
+            if let Some(manifest) = member.group.to_install().cloned() {
                 member.install(&manifest, &mut self.store, disk);
+                member.group.installed();
             }
             while let Some(entry) = member.group.next_committed() {
                 member.machine.apply(&entry);
