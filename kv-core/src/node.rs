@@ -103,7 +103,7 @@ impl Node {
             return;
         }
         match input {
-            Input::Message(envelope) => self.on_message(now, envelope, disk),
+            Input::Message(envelope) => self.on_message(now, *envelope, disk),
             Input::Request { id, request } => self.on_request(now, id, request, disk),
             Input::Cancel { id } => self.on_cancel(id),
             Input::Credit { id, items } => self.on_credit(id, items, &*disk),

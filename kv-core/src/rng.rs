@@ -58,7 +58,7 @@ impl Rng {
         // The same number by 64 bits where they are enough: 128 take a browser far longer.
         if let Ok(bound) = u32::try_from(bound).map(u64::from) {
             let (high, low) = (any >> 32, any & u64::from(u32::MAX));
-            return (high * bound + (low * bound >> 32)) >> 32;
+            return (high * bound + ((low * bound) >> 32)) >> 32;
         }
         ((u128::from(any) * u128::from(bound)) >> 64) as u64
     }

@@ -14,8 +14,8 @@ use crate::ring::layout::Layout;
 use crate::time::Now;
 
 impl Node {
-    pub(super) fn on_message(&mut self, now: Now, envelope: Box<Envelope>, disk: &mut impl Disk) {
-        let Envelope { cluster, from, to, incarnation, message, .. } = *envelope;
+    pub(super) fn on_message(&mut self, now: Now, envelope: Envelope, disk: &mut impl Disk) {
+        let Envelope { cluster, from, to, incarnation, message, .. } = envelope;
         let me = self.cluster.hello();
         if to != me.node || from == me.node {
             self.out.dropped(from, DropReason::Misdirected);

@@ -36,10 +36,10 @@ pub(crate) struct Net {
     hosts: Vec<Host>,
     links: BTreeSet<(usize, usize)>,
     now: Now,
-    queue: VecDeque<Box<Envelope>>,
+    queue: VecDeque<Envelope>,
     /// Which messages do not arrive.
     pub(crate) hold: Box<dyn Fn(&Envelope) -> bool>,
-    held: Vec<Box<Envelope>>,
+    held: Vec<Envelope>,
     /// Whether syncs are left outstanding.
     pub(crate) stuck_disks: bool,
     requests: u64,
@@ -221,8 +221,7 @@ impl Net {
         let (from, to_node) = (node, id(to));
         let id = kv_core::id::MessageId(0);
         let envelope = Envelope { id, cluster, from, incarnation, to: to_node, message };
-        let envelope = Box::new(envelope);
-        self.handle(to, Input::Message(envelope));
+        self.handle(to, Input::Message(Box::new(envelope)));
         self.deliver();
     }
 
@@ -275,7 +274,7 @@ impl Net {
         let Some(node) = &mut host.node else { return };
         while let Some(output) = node.poll() {
             match output {
-                Output::Send { envelope, .. } => self.queue.push_back(envelope),
+                Output::Send { envelope, .. } => self.queue.push_back(*envelope),
                 Output::Reply { id, result, more } => {
                     let before = host.answers.insert(id, result);
                     assert!(more || before.is_none(), "a request is answered once");
@@ -309,7 +308,7 @@ impl Net {
                 continue;
             };
             if self.links.contains(&(from.min(to), from.max(to))) {
-                self.handle(to, Input::Message(envelope));
+                self.handle(to, Input::Message(Box::new(envelope)));
             }
         }
     }
