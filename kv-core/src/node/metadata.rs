@@ -79,8 +79,7 @@ impl Node {
     }
 
     fn empty_group(&self) -> Opened {
-        let end = self.store.end();
-        Opened::behind(METADATA, self.replica(), EntryId::default(), Membership::default(), end)
+        Opened::new(METADATA, self.replica(), Membership::default(), self.store.end())
     }
 
     /// Messages of groups. Every group checks them itself, for a new member may hear from one that does

@@ -80,9 +80,15 @@ impl From<Unreadable> for OpenError {
 }
 
 impl Opened {
+    /// A group that begins here, with these members. Whoever is to be told the members by a leader
+    /// begins with none.
+    #[must_use]
+    pub fn new(group: GroupId, me: Replica, membership: Membership, at: LogPosition) -> Self {
+        Self::behind(group, me, EntryId::default(), membership, at)
+    }
+
     /// A group that begins here behind an entry that is in no log, with these members: whoever is added
-    /// to it later has to take over its state. Whoever is to be told the members by a leader begins with
-    /// none, behind no entry.
+    /// to it later has to take over its state.
     #[must_use]
     pub fn behind(
         group: GroupId,
