@@ -13,6 +13,7 @@ use wasm_bindgen::prelude::*;
 
 pub mod action;
 mod facts;
+mod fields;
 pub mod frame;
 pub mod inspect;
 pub mod storage;
@@ -39,7 +40,8 @@ impl Sim {
     /// A new run.
     #[wasm_bindgen(constructor)]
     pub fn new(config: Ts<RunConfig>) -> Result<Self, JsError> {
-        let config = config.to_rust()?.to_core().map_err(refusal)?;
+        let config =
+            RunConfig::read(&config.into()).and_then(|config| config.to_core()).map_err(refusal)?;
         World::new(config).map(Self::of).map_err(refusal)
     }
 
@@ -65,7 +67,7 @@ impl Sim {
 
     /// Does something to the world, now.
     pub fn act(&mut self, act: Ts<Act>) -> Result<(), JsError> {
-        let action = act.to_rust()?.to_core().map_err(refusal)?;
+        let action = Act::read(&act.into()).and_then(|act| act.to_core()).map_err(refusal)?;
         self.world.act(action).map_err(refusal)
     }
 
@@ -154,8 +156,8 @@ impl Sim {
         node: u16,
         changes: Vec<Ts<SettingValue>>,
     ) -> Result<Option<String>, JsError> {
-        let changes: Vec<SettingValue> =
-            changes.iter().map(Ts::to_rust).collect::<Result<_, _>>()?;
+        let changes: Vec<JsValue> = changes.into_iter().map(JsValue::from).collect();
+        let changes = SettingValue::read_all(&changes).map_err(refusal)?;
         let changes = action::settings_to_core(&changes).map_err(refusal)?;
         Ok(match self.world.view(node) {
             Some(view) => view.settings.with(&changes).err(),
