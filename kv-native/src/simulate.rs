@@ -104,8 +104,13 @@ const SHRINKING: u64 = 2_000;
 
 /// `kv sim`.
 pub(crate) fn run(args: &SimArgs) -> Result<(), End> {
-    let plan =
-        Plan { strikes: args.faults, nodes: args.nodes, per_second: args.ops, moves: args.moves };
+    let plan = Plan {
+        strikes: args.faults,
+        nodes: args.nodes,
+        per_second: args.ops,
+        moves: args.moves,
+        ..Plan::default()
+    };
     check(args)?;
     if args.trace {
         return trace(args, &plan);

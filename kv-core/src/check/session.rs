@@ -17,21 +17,20 @@
 mod values;
 mod versions;
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::history::{Operation, overlapping, sessions};
-use super::{Promise, Verdict, by_key};
+use super::history::{overlapping, sessions};
+use super::{Operation, Promise, Verdict, by_key};
+use crate::id::Epoch;
 
 /// Judges whether each client has seen a key move forward only. A client has to wait for its answers;
 /// the history of one that does not is undecided.
 #[must_use]
 pub fn check(history: &[Operation]) -> Verdict {
-    if let Some((first, second)) = overlapping(history) {
-        return Verdict::Undecided(format!(
-            "sessions: client {} called #{} while #{} was not answered yet, so it has no session",
-            first.client, second.number, first.number
-        ));
+    if let Some(pair) = overlapping(history) {
+        return no_session(pair);
     }
     let keys = by_key(history).into_iter();
     let verdicts = keys.map(|(key, operations)| {
@@ -42,6 +41,34 @@ pub fn check(history: &[Operation]) -> Verdict {
         }
     });
     verdicts.fold(Verdict::Holds, Verdict::and)
+}
+
+/// The same of operations whose versions are known, those of one client under two layouts as if they
+/// were of two. What a read alone had seen is not promised beyond a change of the layout: while
+/// partitions are copied, a write may be shown that is on no quorum of the new owners yet.
+#[must_use]
+pub fn check_within_layouts(history: &[Operation]) -> Verdict {
+    let mut clients: BTreeMap<(u64, Epoch), u64> = BTreeMap::new();
+    let mut judged = Vec::new();
+    for operation in history {
+        let Some((_, versions)) = operation.versions() else { continue };
+        let next = clients.len() as u64;
+        let client = *clients.entry((operation.client, versions.epoch)).or_insert(next);
+        judged.push(Operation { client, ..operation.clone() });
+    }
+    if let Some(pair) = overlapping(&judged) {
+        return no_session(pair);
+    }
+    let keys = by_key(&judged).into_iter();
+    keys.map(|(key, operations)| versions::check(key, &operations))
+        .fold(Verdict::Holds, Verdict::and)
+}
+
+fn no_session((first, second): (&Operation, &Operation)) -> Verdict {
+    Verdict::Undecided(format!(
+        "sessions: client {} called #{} while #{} was not answered yet, so it has no session",
+        first.client, second.number, first.number
+    ))
 }
 
 /// The operations of each client on one key.

@@ -28,6 +28,8 @@ pub struct Nemesis {
     replicas_max: u64,
     /// Whether clients say how many replicas to ask, so that it may set the quorums to anything.
     clients_choose: bool,
+    /// Whether it never changes settings.
+    leaves_settings: bool,
     /// The data folders that it wiped last, by their nodes.
     folders: BTreeMap<u16, Incarnation>,
 }
@@ -38,13 +40,25 @@ impl Nemesis {
     pub fn new(seed: u64) -> Self {
         let mut rng = Chance::Nemesis.generator(seed);
         let clients_choose = rng.below(3) == 0;
-        Self { rng, replicas_max: REPLICAS, clients_choose, folders: BTreeMap::new() }
+        Self {
+            rng,
+            replicas_max: REPLICAS,
+            clients_choose,
+            leaves_settings: false,
+            folders: BTreeMap::new(),
+        }
     }
 
     /// One that also changes the number of replicas, from 3 to this, and so moves partitions.
     #[must_use]
     pub fn moving_partitions(seed: u64, replicas_max: u64) -> Self {
         Self { replicas_max: replicas_max.max(REPLICAS), ..Self::new(seed) }
+    }
+
+    /// The same, but it leaves settings as they are.
+    #[must_use]
+    pub fn leaving_settings(self) -> Self {
+        Self { leaves_settings: true, ..self }
     }
 
     /// How a cluster that it attacks begins: from 1 to 7 nodes and a few clients.
@@ -112,7 +126,8 @@ impl Nemesis {
             34 => alloc::vec![self.jump(node)],
             _ => self.wipe(world, node).into_iter().collect(),
         };
-        for action in actions {
+        let left = |action: &Action| self.leaves_settings && matches!(action, Action::Set { .. });
+        for action in actions.into_iter().filter(|action| !left(action)) {
             // Refused where it makes no sense now; that changes nothing.
             drop(world.act(action));
         }
