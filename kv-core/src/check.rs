@@ -16,8 +16,10 @@ pub mod dots;
 pub mod linear;
 pub mod session;
 
+mod demand;
 mod history;
 
+pub use demand::Demand;
 pub use history::{Answer, End, Kind, Operation, Outcome, Versions, overlapping};
 
 use alloc::collections::BTreeMap;
@@ -165,7 +167,7 @@ fn by_key(history: &[Operation]) -> BTreeMap<&Bytes, Vec<&Operation>> {
         keys.entry(&operation.key).or_default().push(operation);
     }
     for operations in keys.values_mut() {
-        operations.sort_by_key(|operation| (operation.called, operation.number));
+        history::sort_by_call(operations);
     }
     keys
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use kv_core::sim::link;
-use kv_core::sim::trial::{self, Schedule};
+use kv_core::sim::trial::{self, Schedule, Terms};
 
 #[test]
 fn what_failed_once_does_not_fail_again() {
@@ -20,7 +20,7 @@ fn what_failed_once_does_not_fail_again() {
         let text = fs::read_to_string(&path).unwrap();
         let line = text.lines().find(|line| !line.starts_with("# ")).unwrap();
         let run = link::decode(line).unwrap_or_else(|error| panic!("{name}: {error}")).run;
-        let report = trial::of_schedule(&Schedule::of(&run)).unwrap();
+        let report = trial::of_schedule(&Schedule::of(&run), &Terms::default()).unwrap();
         assert_eq!(report.objection, None, "{name}");
         assert!(report.operations > 0 && !report.schedule.actions.is_empty(), "{name}");
         count += 1;

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use kv_core::sim::script;
-use kv_core::sim::trial::{self, Plan, Schedule};
+use kv_core::sim::trial::{self, Plan, Schedule, Terms};
 use stage::Stage;
 
 #[test]
@@ -64,7 +64,9 @@ fn a_trial_becomes_a_script_that_plays() {
         let script = script::of(&report).unwrap();
         let mut stage = Stage::default();
         assert_eq!(goldenscript::generate(&mut stage, &script).unwrap(), script, "seed {seed}");
-        let again = trial::of_schedule(&Schedule::of(&stage.world.unwrap().run())).unwrap();
+        let again =
+            trial::of_schedule(&Schedule::of(&stage.world.unwrap().run()), &Terms::default())
+                .unwrap();
         assert_eq!(again.run.hash, report.run.hash, "seed {seed}");
     }
 }

@@ -3,8 +3,11 @@
 //! A failure names its seed; that and the commit are a full report. `kv sim --seeds SEED --shrink` makes
 //! it small.
 
+use kv_core::check::Demand;
+use kv_core::settings::Setting;
 use kv_core::sim::fault::{Fault, Faults};
-use kv_core::sim::trial::{self, Plan};
+use kv_core::sim::shrink::Shrinking;
+use kv_core::sim::trial::{self, Plan, Terms};
 
 #[test]
 fn no_judge_objects_under_any_fault() {
@@ -59,4 +62,32 @@ fn no_operation_is_missed_under_the_heaviest_load() {
     let plan = Plan { strikes: 4, per_second: Some(10_000), ..Plan::default() };
     let operations = (0..6).map(|seed| trial::of_seed(seed, &plan).unwrap().operations);
     assert!(operations.max() > Some(1_000), "there was no load");
+}
+
+/// Attacks on a cluster with these quorums, judged by one demand.
+fn quorums(read: u64, write: u64, demand: Demand) -> Plan {
+    let settings = vec![(Setting::ReadQuorum, read), (Setting::WriteQuorum, write)];
+    let terms = Terms { demands: vec![demand], recovers: false };
+    Plan { strikes: 20, nodes: Some(5), settings: Some(settings), terms, ..Plan::default() }
+}
+
+#[test]
+fn weak_quorums_break_what_overlapping_ones_keep_and_few_events_show_it() {
+    for demand in [Demand::Latest, Demand::Sessions] {
+        let failed = (0..20).find_map(|seed| {
+            let report = trial::of_seed(seed, &quorums(1, 1, demand)).unwrap();
+            report.objection.is_some().then_some(report)
+        });
+        let mut shrinking = Shrinking::new(failed.expect("reads may miss writes")).unwrap();
+        while !shrinking.is_done() {
+            shrinking.step();
+        }
+        let best = shrinking.best();
+        assert!(best.schedule.actions.len() <= 6, "{:?}", best.schedule.actions);
+        assert_eq!(best.run.actions, best.schedule.actions, "nothing is added to what was done");
+        for seed in 0..20 {
+            let report = trial::of_seed(seed, &quorums(2, 2, demand)).unwrap();
+            assert_eq!(report.objection, None, "seed {seed}");
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! Time travel: whatever one looks at is what was there, and no future is lost.
 
 use bytes::Bytes;
+use kv_core::check::{Demand, Verdict};
 use kv_core::rng::Rng;
+use kv_core::settings::Setting;
 use kv_core::sim::nemesis::{self, Nemesis};
 use kv_core::sim::timeline::{BRANCHES_MAX, Timeline};
-use kv_core::sim::{Action, ClientOperation, Run, SimConfig, Workload, World};
+use kv_core::sim::{Action, ClientOperation, Run, SimConfig, Verdicts, Workload, World};
 use kv_core::time::{Micros, Mono};
 
 const SECOND: Micros = Micros(1_000_000);
@@ -176,4 +178,82 @@ fn a_long_run_keeps_few_moments_and_all_are_near() {
         assert!(timeline.go_on(u64::MAX).unwrap());
         assert!(timeline.world().steps() - from <= near, "of {} in all", run.steps);
     }
+}
+
+#[test]
+fn going_back_passes_every_place_that_going_forward_passed() {
+    for seed in 0..4 {
+        let run = nemesis::run(seed, 4).unwrap().run();
+        let mut timeline = Timeline::of_run(&run).unwrap();
+        while !timeline.go_on(1_000).unwrap() {}
+        timeline.seek(0, Mono(0)).unwrap();
+        timeline.go_on(u64::MAX).unwrap();
+        let mut passed = Vec::new();
+        for _ in 0..400 {
+            passed.push((state(timeline.world()), timeline.world().actions().len()));
+            timeline.step().unwrap();
+        }
+        for (before, actions) in passed.into_iter().rev() {
+            timeline.step_back().unwrap();
+            while !timeline.go_on(64).unwrap() {}
+            assert_eq!(
+                (state(timeline.world()), timeline.world().actions().len()),
+                (before, actions)
+            );
+        }
+        while timeline.step_back().is_ok() {
+            timeline.go_on(u64::MAX).unwrap();
+        }
+        assert_eq!((timeline.world().steps(), timeline.world().actions().len()), (0, 0));
+    }
+}
+
+#[test]
+fn the_verdict_is_that_of_the_moment_and_of_its_branch() {
+    let weak = vec![(Setting::ReadQuorum, 1), (Setting::WriteQuorum, 1)];
+    let mut timeline = Timeline::new(SimConfig { settings: weak, ..busy(3) }).unwrap();
+    let mut verdicts = Verdicts::default();
+    let run = |timeline: &mut Timeline, verdicts: &mut Verdicts, until: Mono| {
+        while !timeline.run_until(until, 256).unwrap() {
+            verdicts.follow(timeline);
+        }
+        verdicts.follow(timeline);
+    };
+    let end = Mono(0) + Micros(20 * SECOND.0);
+    run(&mut timeline, &mut verdicts, end);
+    let verdict = verdicts.judge(&timeline, Demand::Latest);
+    let objection = verdict.objection().expect("quorums of one do not meet").clone();
+    assert_eq!(verdicts.records(&timeline, &objection.operations).count(), 2);
+
+    seek(&mut timeline, 0, Mono(objection.at.0 - 1));
+    assert_eq!(verdicts.judge(&timeline, Demand::Latest), Verdict::Holds);
+    // Before it came so far somebody mends it, and on that branch it never comes so far.
+    seek(&mut timeline, 0, Mono(objection.at.0 / 2));
+    assert_eq!(verdicts.judge(&timeline, Demand::Latest), Verdict::Holds);
+    let majority = vec![(Setting::ReadQuorum, 2), (Setting::WriteQuorum, 2)];
+    timeline.act(Action::Set { node: 0, changes: majority }).unwrap();
+    verdicts.follow(&timeline);
+    assert_eq!(timeline.branch(), 1);
+    let begun = verdicts.judged(&timeline);
+    run(&mut timeline, &mut verdicts, end);
+    assert!(verdicts.judged(&timeline) > begun + 500);
+    seek(&mut timeline, 0, end);
+    assert_eq!(verdicts.judge(&timeline, Demand::Latest).objection(), Some(&objection));
+}
+
+#[test]
+fn of_a_very_long_run_only_the_latest_operations_are_judged_and_the_judges_say_so() {
+    let workload = Workload { per_second: 1_000, keys: 2, ..Workload::default() };
+    let config = SimConfig { nodes: 3, workload, ..SimConfig::default() };
+    let mut timeline = Timeline::new(config).unwrap();
+    let mut verdicts = Verdicts::default();
+    while verdicts.judged(&timeline) < Verdicts::OPERATIONS_MAX {
+        timeline.run_until(timeline.world().now() + SECOND, 256).unwrap();
+        verdicts.follow(&timeline);
+    }
+    timeline.run_until(timeline.world().now() + SECOND, 256).unwrap();
+    verdicts.follow(&timeline);
+    assert_eq!(verdicts.judged(&timeline), Verdicts::OPERATIONS_MAX);
+    assert_eq!(verdicts.judge(&timeline, Demand::Latest), Verdict::Holds);
+    assert!(matches!(verdicts.judge(&timeline, Demand::Sound), Verdict::Undecided(_)));
 }

@@ -115,6 +115,7 @@ pub(crate) fn run(args: &SimArgs) -> Result<(), End> {
         nodes: args.nodes,
         per_second: args.ops,
         moves: args.moves,
+        ..Plan::default()
     };
     check(args)?;
     if args.trace {

@@ -10,11 +10,14 @@ use kv_core::sim::{
     Action, ActionRefused, ClientOperation, LinkConfig, NetworkConfig, SimConfig, Workload,
 };
 use kv_core::time::Micros;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tsify::Tsify;
+use wasm_bindgen::JsValue;
+
+use crate::fields::Fields;
 
 /// How a run begins.
-#[derive(Clone, Debug, Serialize, Deserialize, Tsify)]
+#[derive(Clone, Debug, Serialize, Tsify)]
 pub struct RunConfig {
     /// The seed of everything random in it: up to 16 hexadecimal digits.
     pub seed: String,
@@ -33,7 +36,7 @@ pub struct RunConfig {
 }
 
 /// How messages travel on every link without settings of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Tsify)]
 pub struct Network {
     /// The shortest time a message takes, in microseconds.
     pub latency_min_us: u64,
@@ -52,7 +55,7 @@ pub struct Network {
 }
 
 /// How messages travel in one direction of one link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Tsify)]
 pub struct LinkSettings {
     /// The shortest time a message takes, in microseconds.
     pub latency_min_us: u64,
@@ -63,7 +66,7 @@ pub struct LinkSettings {
 }
 
 /// What generated clients do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Tsify)]
 pub struct Clients {
     /// How many clients there are, each with one operation at a time.
     pub clients: u16,
@@ -74,13 +77,12 @@ pub struct Clients {
     /// How many of a thousand operations write.
     pub writes_per_mille: u32,
     /// How many replicas each operation asks for; what the settings say if zero or absent.
-    #[serde(default)]
     #[tsify(optional)]
     pub quorum: u32,
 }
 
 /// A setting and a value for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Tsify)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Tsify)]
 pub struct SettingValue {
     /// Its name in the settings table.
     pub name: String,
@@ -89,7 +91,7 @@ pub struct SettingValue {
 }
 
 /// One thing done to the world. Nodes are counted from 0.
-#[derive(Clone, Debug, Serialize, Deserialize, Tsify)]
+#[derive(Clone, Debug, Serialize, Tsify)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Act {
     /// A node loses power.
@@ -257,6 +259,20 @@ pub enum Act {
 }
 
 impl RunConfig {
+    /// Reads the object that the page made.
+    pub fn read(object: &JsValue) -> Result<Self, ActionRefused> {
+        let fields = Fields::of(object);
+        Ok(Self {
+            seed: fields.text("seed")?,
+            nodes: fields.number("nodes")?,
+            partitions: fields.number("partitions")?,
+            network: fields.object("network", Network::read)?,
+            sync_us: fields.number("sync_us")?,
+            settings: SettingValue::read_all(&fields.list("settings")?)?,
+            workload: fields.object("workload", Clients::read)?,
+        })
+    }
+
     /// As the core has it; else words that say what it cannot be.
     pub fn to_core(&self) -> Result<SimConfig, ActionRefused> {
         let seed = u64::from_str_radix(&self.seed, 16).map_err(|_| {
@@ -296,6 +312,18 @@ impl RunConfig {
 }
 
 impl Network {
+    fn read(fields: &Fields<'_>) -> Result<Self, ActionRefused> {
+        Ok(Self {
+            latency_min_us: fields.number("latency_min_us")?,
+            latency_max_us: fields.number("latency_max_us")?,
+            loss_per_mille: fields.number("loss_per_mille")?,
+            stragglers_per_mille: fields.number("stragglers_per_mille")?,
+            straggle: fields.number("straggle")?,
+            duplication_per_mille: fields.number("duplication_per_mille")?,
+            reordering_per_mille: fields.number("reordering_per_mille")?,
+        })
+    }
+
     fn to_core(self) -> NetworkConfig {
         NetworkConfig {
             latency_min: Micros(self.latency_min_us),
@@ -324,6 +352,14 @@ impl Network {
 }
 
 impl LinkSettings {
+    fn read(fields: &Fields<'_>) -> Result<Self, ActionRefused> {
+        Ok(Self {
+            latency_min_us: fields.number("latency_min_us")?,
+            latency_max_us: fields.number("latency_max_us")?,
+            loss_per_mille: fields.number("loss_per_mille")?,
+        })
+    }
+
     fn to_core(self) -> LinkConfig {
         LinkConfig {
             latency_min: Micros(self.latency_min_us),
@@ -334,6 +370,16 @@ impl LinkSettings {
 }
 
 impl Clients {
+    fn read(fields: &Fields<'_>) -> Result<Self, ActionRefused> {
+        Ok(Self {
+            clients: fields.number("clients")?,
+            per_second: fields.number("per_second")?,
+            keys: fields.number("keys")?,
+            writes_per_mille: fields.number("writes_per_mille")?,
+            quorum: fields.number_or_zero("quorum")?,
+        })
+    }
+
     fn to_core(self) -> Workload {
         Workload {
             clients: self.clients,
@@ -357,7 +403,83 @@ impl Clients {
     }
 }
 
+impl SettingValue {
+    /// Reads the objects that the page made.
+    pub fn read_all(objects: &[JsValue]) -> Result<Vec<Self>, ActionRefused> {
+        let read = |object| {
+            let fields = Fields::of(object);
+            Ok(Self { name: fields.text("name")?, value: fields.number("value")? })
+        };
+        objects.iter().map(read).collect()
+    }
+}
+
 impl Act {
+    /// Reads the object that the page made.
+    pub fn read(object: &JsValue) -> Result<Self, ActionRefused> {
+        let fields = Fields::of(object);
+        let kind = fields.text("kind")?;
+        match kind.as_str() {
+            "cut" | "mend" | "unlink" | "link" => Self::read_of_link(&kind, &fields),
+            "partition" => {
+                let groups = fields.list("groups")?;
+                let group = |group: &JsValue| group.as_f64().unwrap_or(0.0) as u8;
+                Ok(Self::Partition { groups: groups.iter().map(group).collect() })
+            }
+            "heal" => Ok(Self::Heal),
+            "network" => Network::read(&fields).map(Self::Network),
+            "workload" => Clients::read(&fields).map(Self::Workload),
+            "lose" => Ok(Self::Lose { message: fields.number("message")? }),
+            "delay" => Ok(Self::Delay {
+                message: fields.number("message")?,
+                by_us: fields.number("by_us")?,
+            }),
+            _ => Self::read_of_node(&kind, &fields),
+        }
+    }
+
+    /// What is done to one direction of a link.
+    fn read_of_link(kind: &str, fields: &Fields<'_>) -> Result<Self, ActionRefused> {
+        let (from, to) = (fields.number("from")?, fields.number("to")?);
+        Ok(match kind {
+            "cut" => Self::Cut { from, to },
+            "mend" => Self::Mend { from, to },
+            "unlink" => Self::Unlink { from, to },
+            _ => Self::Link { from, to, own: fields.object("own", LinkSettings::read)? },
+        })
+    }
+
+    /// What is done to one node, or asked of it.
+    fn read_of_node(kind: &str, fields: &Fields<'_>) -> Result<Self, ActionRefused> {
+        let node = fields.number("node")?;
+        let key = || fields.text("key");
+        Ok(match kind {
+            "crash" => Self::Crash { node },
+            "restart" => Self::Restart { node },
+            "pause" => Self::Pause { node },
+            "resume" => Self::Resume { node },
+            "wipe" => Self::Wipe { node },
+            "set" => Self::Set { node, changes: SettingValue::read_all(&fields.list("changes")?)? },
+            "fill" => Self::Fill { node, free: fields.number("free")? },
+            "free" => Self::Free { node },
+            "slow" => Self::Slow { node, wait_us: fields.number("wait_us")? },
+            "flip" => Self::Flip {
+                node,
+                file: fields.number("file")?,
+                offset: fields.number("offset")?,
+                bit: fields.number("bit")?,
+            },
+            "fail_sync" => Self::FailSync { node },
+            "misread" => Self::Misread { node },
+            "drift" => Self::Drift { node, ppm: fields.number("ppm")? },
+            "jump" => Self::Jump { node, by_ms: fields.number("by_ms")? },
+            "get" => Self::Get { node, key: key()? },
+            "put" => Self::Put { node, key: key()?, value: fields.text("value")? },
+            "delete" => Self::Delete { node, key: key()? },
+            _ => return Err(ActionRefused(["there is no action named ", kind].concat())),
+        })
+    }
+
     /// As the core has it; else words that say what it cannot be.
     pub fn to_core(&self) -> Result<Action, ActionRefused> {
         let client = |node: u16, operation| Action::Client { client: None, node, operation };

@@ -1,34 +1,44 @@
 //! kv-core's simulator for a browser page.
 //!
-//! [`Sim`] is a [`World`] behind a surface that JavaScript can hold: plain objects in, plain objects and
-//! one packed buffer per [`frame`] out. It converts and decides nothing. Refusals are thrown as `Error`
+//! [`Sim`] is a [`Timeline`] of a simulated cluster, with its judges, behind a surface that JavaScript
+//! can hold: plain objects in, plain objects and one packed buffer per [`frame`] out. [`search::Search`]
+//! looks for runs that break a promise. They convert and decide nothing. Refusals are thrown as `Error`
 //! with the core's own words; a panic, which is a bug, is thrown as a plain string, and the page halts.
 
 #![forbid(unsafe_code)]
 
-use kv_core::sim::{ActionRefused, Run, World, link};
+use kv_core::sim::timeline::Timeline;
+use kv_core::sim::{ActionRefused, Run, Verdicts, World, link};
 use kv_core::time::Mono;
 use tsify::{Ts, Tsify};
 use wasm_bindgen::prelude::*;
 
 pub mod action;
 mod facts;
+mod fields;
 pub mod frame;
 pub mod inspect;
+pub mod search;
 pub mod storage;
+pub mod travel;
 pub mod words;
 
 use action::{Act, Clients, Network, RunConfig, SettingValue};
 use inspect::{KeyObject, LinkObject, NodeObject, SettingRow, SettingState};
+use travel::{Mark, VerdictObject};
 use words::{ActionLine, Names, OperationLine, Trace, TraceLine};
 
 /// How many events a link to a crash plays at most beyond what is known to go well.
 const STEPS_TO_A_CRASH: u64 = 1_000_000;
 
-/// A simulated cluster.
+/// So many events are played between two looks at the history, so that none of it is missed.
+const SLICE: u64 = 256;
+
+/// A simulated cluster, and all moments of it.
 #[wasm_bindgen]
 pub struct Sim {
-    world: World,
+    timeline: Timeline,
+    verdicts: Verdicts,
     names: Names,
     kinds: facts::Kinds,
     key_counts: facts::KeyCounts,
@@ -39,60 +49,107 @@ impl Sim {
     /// A new run.
     #[wasm_bindgen(constructor)]
     pub fn new(config: Ts<RunConfig>) -> Result<Self, JsError> {
-        let config = config.to_rust()?.to_core().map_err(refusal)?;
-        World::new(config).map(Self::of).map_err(refusal)
+        let config =
+            RunConfig::read(&config.into()).and_then(|config| config.to_core()).map_err(refusal)?;
+        Timeline::new(config).map(Self::of).map_err(refusal)
     }
 
     /// The run of a share link, played to its end. Compare [`Sim::hash`] with the link's.
     pub fn from_link(text: &str) -> Result<Self, JsError> {
-        World::replay(&link::decode(text)?.run).map(Self::of).map_err(refusal)
+        let mut sim = Self::of(Timeline::of_run(&link::decode(text)?.run).map_err(refusal)?);
+        while !sim.go_on(u32::MAX)? {}
+        Ok(sim)
     }
 
     /// How the run began.
     pub fn config(&self) -> Result<Ts<RunConfig>, JsError> {
-        Ok(RunConfig::of(self.world.config()).into_ts()?)
+        Ok(RunConfig::of(self.world().config()).into_ts()?)
     }
 
     /// The network as it is now.
     pub fn network(&self) -> Result<Ts<Network>, JsError> {
-        Ok(Network::of(self.world.network()).into_ts()?)
+        Ok(Network::of(self.world().network()).into_ts()?)
     }
 
     /// The generated clients as they are now.
     pub fn clients(&self) -> Result<Ts<Clients>, JsError> {
-        Ok(Clients::of(self.world.workload()).into_ts()?)
+        Ok(Clients::of(self.world().workload()).into_ts()?)
     }
 
     /// Does something to the world, now.
     pub fn act(&mut self, act: Ts<Act>) -> Result<(), JsError> {
-        let action = act.to_rust()?.to_core().map_err(refusal)?;
-        self.world.act(action).map_err(refusal)
+        let action = Act::read(&act.into()).and_then(|act| act.to_core()).map_err(refusal)?;
+        self.timeline.act(action).map_err(refusal)?;
+        self.verdicts.follow(&self.timeline);
+        Ok(())
     }
 
-    /// Runs on until a time in microseconds, or for so many steps. Whether the time was reached.
-    pub fn advance(&mut self, until_us: f64, steps_max: u32) -> bool {
-        self.world.run_until(Mono(until_us.max(0.0) as u64), u64::from(steps_max))
+    /// Runs on until a time in microseconds, or for so many steps. Whether the time was reached. Where
+    /// the branch has a future it is that.
+    pub fn advance(&mut self, until_us: f64, steps_max: u32) -> Result<bool, JsError> {
+        let until = Mono(until_us.max(0.0) as u64);
+        self.in_slices(steps_max, |timeline, steps| timeline.run_until(until, steps))
     }
 
-    /// Runs the next event only. The time then, in microseconds.
-    pub fn step(&mut self) -> f64 {
-        self.world.step().0 as f64
+    /// Runs the next event or action only.
+    pub fn step(&mut self) -> Result<(), JsError> {
+        self.timeline.step().map_err(refusal)?;
+        self.verdicts.follow(&self.timeline);
+        Ok(())
+    }
+
+    /// Looks for what was there before the latest event or action: call [`Sim::go_on`] until it is found.
+    pub fn step_back(&mut self) -> Result<(), JsError> {
+        self.timeline.step_back().map_err(refusal)
+    }
+
+    /// Looks for a moment of a branch: call [`Sim::go_on`] until it is found.
+    pub fn seek(&mut self, branch: u32, at_us: f64) -> Result<(), JsError> {
+        self.timeline.seek(branch as usize, Mono(at_us.max(0.0) as u64)).map_err(refusal)
+    }
+
+    /// Plays on towards what is looked for, for so many events. Whether it is found.
+    pub fn go_on(&mut self, steps_max: u32) -> Result<bool, JsError> {
+        self.in_slices(steps_max, Timeline::go_on)
+    }
+
+    /// The branch shown; then of each branch the one it left or -1, when it begins and ends in
+    /// microseconds, and how many actions it holds.
+    pub fn tracks(&self) -> Vec<f64> {
+        travel::tracks(&self.timeline)
+    }
+
+    /// What was done on a branch since it began.
+    pub fn marks(&self, branch: u32) -> Result<Vec<Ts<Mark>>, JsError> {
+        all(travel::marks(&self.timeline, branch as usize).into_iter())
+    }
+
+    /// What the judges say of this branch up to this moment.
+    pub fn verdicts(&mut self) -> Result<Vec<Ts<VerdictObject>>, JsError> {
+        self.names.learn(self.timeline.world());
+        all(travel::verdicts(&mut self.verdicts, &self.timeline, &self.names).into_iter())
+    }
+
+    /// How many operations they have judged.
+    pub fn judged(&self) -> u32 {
+        self.verdicts.judged(&self.timeline) as u32
     }
 
     /// The time, in microseconds.
     pub fn now(&self) -> f64 {
-        self.world.now().0 as f64
+        self.world().now().0 as f64
     }
 
     /// The rolling hash over everything that went into and came out of every node.
     pub fn hash(&self) -> String {
-        format!("{:016x}", self.world.hash())
+        format!("{:016x}", self.world().hash())
     }
 
     /// What the stage draws; [`frame`] has the layout.
     pub fn frame(&mut self) -> Vec<u8> {
-        self.names.learn(&self.world);
-        facts::frame(&self.world, &self.names, &mut self.kinds, &mut self.key_counts).pack()
+        self.names.learn(self.timeline.world());
+        facts::frame(self.timeline.world(), &self.names, &mut self.kinds, &mut self.key_counts)
+            .pack()
     }
 
     /// The names of the kinds of messages, by their number in the frame.
@@ -102,28 +159,28 @@ impl Sim {
 
     /// The events from this index on, at most `most` of them, the latest ones.
     pub fn trace_since(&mut self, index: f64, most: u32) -> Result<Ts<Trace>, JsError> {
-        self.names.learn(&self.world);
-        let next = self.world.trace_len();
+        self.names.learn(self.timeline.world());
+        let next = self.world().trace_len();
         let asked = index.max(0.0) as u64;
         let from = asked.max(next.saturating_sub(u64::from(most)));
         let lines: Vec<TraceLine> =
-            self.world.trace_since(from).map(|entry| TraceLine::of(entry, &self.names)).collect();
+            self.world().trace_since(from).map(|entry| TraceLine::of(entry, &self.names)).collect();
         let first = lines.first().map_or(next, |line| line.index);
         Ok(Trace { next, missed: first.saturating_sub(asked), lines }.into_ts()?)
     }
 
     /// The actions from this one on.
     pub fn actions_since(&self, index: u32) -> Result<Vec<Ts<ActionLine>>, JsError> {
-        let lines = self.world.actions().iter().skip(index as usize).map(ActionLine::of);
+        let lines = self.world().actions().iter().skip(index as usize).map(ActionLine::of);
         all(lines)
     }
 
     /// The latest operations of clients, oldest first: all that are open, and others up to `most`.
     pub fn operations(&mut self, most: u32) -> Result<Vec<Ts<OperationLine>>, JsError> {
-        self.names.learn(&self.world);
-        let surplus = self.world.operations().count().saturating_sub(most as usize);
+        self.names.learn(self.timeline.world());
+        let surplus = self.world().operations().count().saturating_sub(most as usize);
         let wanted = self
-            .world
+            .world()
             .operations()
             .enumerate()
             .filter(|(place, record)| *place >= surplus || record.outcome.is_none());
@@ -132,20 +189,20 @@ impl Sim {
 
     /// A node as it is right now; nothing while it is down.
     pub fn inspect(&mut self, node: u16) -> Result<Option<Ts<NodeObject>>, JsError> {
-        self.names.learn(&self.world);
-        let object = inspect::node(&self.world, node, &self.names);
+        self.names.learn(self.timeline.world());
+        let object = inspect::node(self.world(), node, &self.names);
         Ok(object.map(|object| object.into_ts()).transpose()?)
     }
 
     /// A key on all nodes.
     pub fn key(&mut self, key: &str) -> Result<Ts<KeyObject>, JsError> {
-        self.names.learn(&self.world);
-        Ok(inspect::key(&self.world, key, &self.names).into_ts()?)
+        self.names.learn(self.timeline.world());
+        Ok(inspect::key(self.world(), key, &self.names).into_ts()?)
     }
 
     /// The values of all settings on all nodes.
     pub fn settings(&self) -> Result<Vec<Ts<SettingState>>, JsError> {
-        all(inspect::settings(&self.world).into_iter())
+        all(inspect::settings(self.world()).into_iter())
     }
 
     /// Why a node would not take these changes of settings; nothing if it would.
@@ -154,10 +211,10 @@ impl Sim {
         node: u16,
         changes: Vec<Ts<SettingValue>>,
     ) -> Result<Option<String>, JsError> {
-        let changes: Vec<SettingValue> =
-            changes.iter().map(Ts::to_rust).collect::<Result<_, _>>()?;
+        let changes: Vec<JsValue> = changes.into_iter().map(JsValue::from).collect();
+        let changes = SettingValue::read_all(&changes).map_err(refusal)?;
         let changes = action::settings_to_core(&changes).map_err(refusal)?;
-        Ok(match self.world.view(node) {
+        Ok(match self.world().view(node) {
             Some(view) => view.settings.with(&changes).err(),
             None => Some(format!("{} is down; choose another node", words::name(node.into()))),
         })
@@ -165,25 +222,49 @@ impl Sim {
 
     /// The run up to now as text for a link.
     pub fn link(&self) -> String {
-        link::encode(&self.world.run())
+        link::encode(&self.world().run())
     }
 
     /// The same, played on to a later time whose hash is not known: a link to a crash of the simulator.
     pub fn link_to(&self, until_us: f64) -> String {
-        let run = self.world.run();
+        let run = self.world().run();
         let steps = run.steps + STEPS_TO_A_CRASH;
         link::encode(&Run { until: Mono(until_us.max(0.0) as u64), steps, hash: 0, ..run })
     }
 }
 
 impl Sim {
-    fn of(world: World) -> Self {
-        let names = Names::of(&world);
+    fn of(timeline: Timeline) -> Self {
+        let names = Names::of(timeline.world());
+        let mut verdicts = Verdicts::default();
+        verdicts.follow(&timeline);
         Self {
-            world,
+            timeline,
+            verdicts,
             names,
             kinds: facts::Kinds::default(),
             key_counts: facts::KeyCounts::default(),
+        }
+    }
+
+    fn world(&self) -> &World {
+        self.timeline.world()
+    }
+
+    fn in_slices(
+        &mut self,
+        steps_max: u32,
+        mut play: impl FnMut(&mut Timeline, u64) -> Result<bool, ActionRefused>,
+    ) -> Result<bool, JsError> {
+        let mut left = u64::from(steps_max);
+        loop {
+            let slice = left.min(SLICE);
+            let there = play(&mut self.timeline, slice).map_err(refusal)?;
+            self.verdicts.follow(&self.timeline);
+            left -= slice;
+            if there || left == 0 {
+                return Ok(there);
+            }
         }
     }
 }

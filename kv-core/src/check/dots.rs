@@ -81,9 +81,11 @@ fn left_by_failed(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
         let such = operations.iter().filter(move |operation| operation.failed() == failed);
         such.filter_map(|operation| Some((operation.leaves()??, *operation)))
     };
-    let others: BTreeSet<&Bytes> = written(false).map(|(value, _)| value).collect();
-    let failed: BTreeMap<&Bytes, &Operation> =
-        written(true).filter(|(value, _)| !others.contains(value)).collect();
+    let mut failed: BTreeMap<&Bytes, &Operation> = BTreeMap::new();
+    failed.extend(written(true));
+    for (value, _) in written(false) {
+        failed.remove(value);
+    }
     operations.iter().find_map(|reader| {
         let (at, answer) = reader.done()?;
         let write = answer.values.iter().find_map(|value| failed.get(value))?;
@@ -100,7 +102,7 @@ fn forgotten(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
             operation.versions().map(|(at, versions)| (at, versions, *operation))
         })
         .collect();
-    ended.sort_by_key(|(at, _, operation)| (*at, operation.number));
+    ended.sort_unstable_by_key(|(at, _, operation)| (*at, operation.number));
     let mut past = Past::of(ended.iter().map(|(_, versions, operation)| (*versions, *operation)));
     let mut over = ended.iter().peekable();
     let mut earliest: Option<Objection> = None;

@@ -185,9 +185,14 @@ pub(super) fn sessions<'a>(
         sessions.entry(operation.client).or_default().push(operation);
     }
     for operations in sessions.values_mut() {
-        operations.sort_by_key(|operation| (operation.called, operation.number));
+        sort_by_call(operations);
     }
     sessions
+}
+
+/// In the order of their calls.
+pub(super) fn sort_by_call(operations: &mut [&Operation]) {
+    operations.sort_unstable_by_key(|operation| (operation.called, operation.number));
 }
 
 /// A value for people: short, in quotes, and never raw bytes.

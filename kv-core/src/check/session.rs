@@ -20,18 +20,15 @@ mod versions;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::history::{Operation, overlapping, sessions};
-use super::{Promise, Verdict, by_key};
+use super::history::{overlapping, sessions};
+use super::{Operation, Promise, Verdict, by_key};
 
 /// Judges whether each client has seen a key move forward only. A client has to wait for its answers;
 /// the history of one that does not is undecided.
 #[must_use]
 pub fn check(history: &[Operation]) -> Verdict {
-    if let Some((first, second)) = overlapping(history) {
-        return Verdict::Undecided(format!(
-            "sessions: client {} called #{} while #{} was not answered yet, so it has no session",
-            first.client, second.number, first.number
-        ));
+    if let Some(pair) = overlapping(history) {
+        return no_session(pair);
     }
     let keys = by_key(history).into_iter();
     let verdicts = keys.map(|(key, operations)| {
@@ -42,6 +39,13 @@ pub fn check(history: &[Operation]) -> Verdict {
         }
     });
     verdicts.fold(Verdict::Holds, Verdict::and)
+}
+
+fn no_session((first, second): (&Operation, &Operation)) -> Verdict {
+    Verdict::Undecided(format!(
+        "sessions: client {} called #{} while #{} was not answered yet, so it has no session",
+        first.client, second.number, first.number
+    ))
 }
 
 /// The operations of each client on one key.

@@ -101,6 +101,12 @@ impl Faults {
         self.0 >> (fault as u16) & 1 == 1
     }
 
+    /// All of them but this kind.
+    #[must_use]
+    pub fn without(self, fault: Fault) -> Self {
+        Self(self.0 & !(1 << (fault as u16)))
+    }
+
     /// Whether an action may be done: a fault of one of these kinds, or none at all.
     #[must_use]
     pub fn allow(self, action: &Action) -> bool {

@@ -11,6 +11,7 @@ use super::world::World;
 use crate::check::{Answer, End, Kind, Operation, Outcome, Versions};
 use crate::error::RequestError;
 use crate::request::Reply;
+use crate::time::Mono;
 
 /// All operations of a run.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,26 @@ impl History {
         let mut open = self.records.range(self.open..).map(|(_, record)| record);
         let open = open.find(|record| record.outcome.is_none()).map(|record| record.number);
         self.open = open.unwrap_or_else(|| self.end());
+    }
+
+    /// What there was of it at a time, when operations up to this number had begun.
+    #[must_use]
+    pub fn until(&self, at: Mono, end: u64) -> Self {
+        let mut past = Self::default();
+        for (number, record) in self.records.range(..end) {
+            let outcome = record.outcome.clone().filter(|(ended, _)| *ended <= at);
+            past.records.insert(*number, OperationRecord { outcome, ..record.clone() });
+        }
+        let mut open = past.records.values().filter(|record| record.outcome.is_none());
+        past.open = open.next().map_or(end, |record| record.number);
+        past
+    }
+
+    /// Lets all but the latest so many go. From then on it is not whole.
+    pub fn keep_latest(&mut self, most: usize) {
+        while self.records.len() > most {
+            self.records.pop_first();
+        }
     }
 
     /// The records, by number.

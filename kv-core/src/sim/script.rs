@@ -10,7 +10,7 @@ use alloc::string::String;
 
 use super::action::TimedAction;
 use super::told::{self, Names};
-use super::trial::{self, Report, Schedule};
+use super::trial::{self, Report, Schedule, Terms};
 use super::world::World;
 use crate::check::Objection;
 use crate::time::Mono;
@@ -52,7 +52,7 @@ pub fn answers(world: &World, names: &Names) -> Option<String> {
 /// What the judges say about a world, if all faults ended now.
 #[must_use]
 pub fn judge(world: &World) -> String {
-    match trial::of_schedule(&Schedule::of(&world.run())) {
+    match trial::of_schedule(&Schedule::of(&world.run()), &Terms::default()) {
         Ok(report) => verdict(report.objection.as_ref()),
         Err(refused) => format!("{refused}\n"),
     }

@@ -6,7 +6,8 @@
 //! end everywhere.
 //!
 //! First the generated clients are written down, operation by operation; from then on each operation can
-//! be left out like any fault.
+//! be left out like any fault. What was asked about other keys goes first of all, with other seeds if
+//! need be: every operation left out draws the luck of the messages behind it anew.
 
 use alloc::vec::Vec;
 
@@ -33,6 +34,8 @@ pub struct Shrinking {
 enum Stage {
     /// Write the operations of generated clients down.
     Script,
+    /// Ask only about the key of the objection: with the how-manieth seed.
+    Key(u64),
     /// Leave out so many actions in a row, from this one on.
     Actions {
         chunk: usize,
@@ -80,7 +83,12 @@ impl Shrinking {
             Stage::Script => {
                 let scripted = scripted(&self.best);
                 self.attempt(scripted);
-                self.stage = self.first_actions();
+                self.stage = Stage::Key(0);
+            }
+            Stage::Key(nth) => {
+                let about = about_key(&self.best, nth).filter(|_| nth < SEEDS);
+                let on = about.is_some_and(|schedule| !self.attempt(schedule));
+                self.stage = if on { Stage::Key(nth + 1) } else { self.first_actions() };
             }
             Stage::Actions { chunk, from } => self.actions(chunk, from),
             Stage::Nodes(nodes) => {
@@ -141,7 +149,7 @@ impl Shrinking {
         self.trials += 1;
         let last = schedule.actions.last().map_or(Mono(0), |action| action.at);
         schedule.until = schedule.until.min(last + AFTERMATH).max(last);
-        let Ok(report) = trial::of_schedule(&schedule) else { return false };
+        let Ok(report) = trial::of_schedule(&schedule, &self.best.terms) else { return false };
         let same =
             report.objection.as_ref().is_some_and(|objection| objection.promise == self.promise);
         if same {
@@ -152,6 +160,9 @@ impl Shrinking {
         same
     }
 }
+
+/// How many seeds are tried for the key alone.
+const SEEDS: u64 = 12;
 
 /// How long after the last action the faults last at most.
 const AFTERMATH: Micros = Micros::from_millis(1_000);
@@ -166,6 +177,18 @@ fn scripted(report: &Report) -> Schedule {
     // Stable, so actions of one time keep their order, and operations come behind them.
     schedule.actions.sort_by_key(|timed| timed.at);
     schedule
+}
+
+/// The schedule without operations on other keys, under the how-manieth seed from its own on.
+fn about_key(report: &Report, nth: u64) -> Option<Schedule> {
+    let key = report.key.as_ref()?;
+    let mut schedule = report.schedule.clone();
+    schedule.config.seed = schedule.config.seed.wrapping_add(nth);
+    schedule.actions.retain(|timed| match &timed.action {
+        Action::Client { operation, .. } => operation.key() == key,
+        _ => true,
+    });
+    Some(schedule)
 }
 
 fn with_nodes(schedule: &Schedule, nodes: u16) -> Schedule {

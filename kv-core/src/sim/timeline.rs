@@ -7,8 +7,6 @@
 //!
 //! Whoever acts in the past begins a new [`Branch`]; what had happened stays on the old one. A branch
 //! has the past of the one it left, so a moment is named by a branch and a time.
-//!
-//! Left out: going back event by event; [`Timeline::step`] goes forward only.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -28,7 +26,7 @@ pub struct Timeline {
     /// The moment one looks at.
     world: World,
     /// A moment on the way to which `world` is.
-    seeking: Option<Target>,
+    seeking: Option<Goal>,
 }
 
 /// One course of events from the beginning to as far as it was played.
@@ -63,6 +61,14 @@ struct Target {
     steps: u64,
 }
 
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    Moment(Target),
+    /// What was there before the event or action that led here.
+    Before(Place),
+}
+
 /// The most moments that all branches together keep.
 const KEPT_MAX: usize = 64;
 
@@ -85,6 +91,12 @@ impl Branch {
         &self.actions
     }
 
+    /// How many of them it has from the branch it left.
+    #[must_use]
+    pub fn inherited(&self) -> usize {
+        self.parent.map_or(0, |parent| parent.place.1)
+    }
+
     /// How far it was played.
     #[must_use]
     pub fn end(&self) -> Mono {
@@ -92,13 +104,10 @@ impl Branch {
     }
 
     fn of(world: &World, parent: Option<Parent>) -> Self {
-        Self {
-            parent,
-            actions: world.actions().to_vec(),
-            end: Target::of(world),
-            kept: BTreeMap::from([(place(world), world.clone())]),
-            spacing: SPACING,
-        }
+        let mut kept = BTreeMap::new();
+        kept.insert(place(world), world.clone());
+        let (actions, end) = (world.actions().to_vec(), Target::of(world));
+        Self { parent, actions, end, kept, spacing: SPACING }
     }
 
     /// After how many events in all the next moment is to be kept.
@@ -152,7 +161,7 @@ impl Timeline {
         let end = Target { at: run.until, steps: run.steps };
         let branch = &mut timeline.branches[0];
         (branch.actions, branch.end) = (run.actions.clone(), end);
-        timeline.seeking = Some(end);
+        timeline.seeking = Some(Goal::Moment(end));
         Ok(timeline)
     }
 
@@ -196,7 +205,10 @@ impl Timeline {
         };
         let end = found.end;
         let target = if at < end.at { Target { at, steps: u64::MAX } } else { end };
-        let Some(near) = self.kept_before(branch, target) else {
+        let before = |world: &World| {
+            world.now() < target.at || (world.now() == target.at && world.steps() <= target.steps)
+        };
+        let Some(near) = self.kept_before(branch, before) else {
             return refuse("there is nothing so early in this run");
         };
         // Where one is may be nearer than what is kept.
@@ -208,7 +220,19 @@ impl Timeline {
             self.world = near.clone();
         }
         self.branch = branch;
-        self.seeking = Some(target);
+        self.seeking = Some(Goal::Moment(target));
+        Ok(())
+    }
+
+    /// Looks at what was there before the latest event or action, as [`Self::seek`] does.
+    pub fn step_back(&mut self) -> Result<(), ActionRefused> {
+        self.go_on(u64::MAX)?;
+        let here = place(&self.world);
+        let Some(near) = self.kept_before(self.branch, |world| place(world) < here) else {
+            return refuse("this is the beginning of the run");
+        };
+        self.world = near.clone();
+        self.seeking = Some(Goal::Before(here));
         Ok(())
     }
 
@@ -216,9 +240,12 @@ impl Timeline {
     /// is reached. Fails if the run cannot be played, which happens to one from elsewhere only; then it
     /// stays where it is.
     pub fn go_on(&mut self, steps_max: u64) -> Result<bool, ActionRefused> {
-        let Some(target) = self.seeking else { return Ok(true) };
+        let Some(goal) = self.seeking else { return Ok(true) };
         let last = self.world.steps().saturating_add(steps_max);
-        let played = self.play_to(target, last);
+        let played = match goal {
+            Goal::Moment(target) => self.play_to(target, last),
+            Goal::Before(place) => self.play_before(place, last),
+        };
         if !matches!(played, Ok(false)) {
             self.seeking = None;
         }
@@ -247,18 +274,14 @@ impl Timeline {
     /// Runs the next event only.
     pub fn step(&mut self) -> Result<(), ActionRefused> {
         self.go_on(u64::MAX)?;
-        let branch = &self.branches[self.branch];
-        let done = self.world.actions().len();
-        if let Some(next) = branch.actions.get(done)
-            && self.world.next_due().is_none_or(|due| next.at < due)
-        {
-            let action = next.clone();
-            self.world.run_until(action.at, u64::MAX);
-            return self.world.act(action.action);
+        match self.next_action() {
+            Some(next) => self.act_again(next),
+            None => {
+                self.world.step();
+                self.note();
+                Ok(())
+            }
         }
-        self.world.step();
-        self.note();
-        Ok(())
     }
 
     /// Does something at the moment one looks at. If the branch has a future, that stays as it is and
@@ -285,11 +308,20 @@ impl Timeline {
         Ok(())
     }
 
-    /// The last moment before a target, or at it, that is kept by the branch or by those it comes from.
-    fn kept_before(&self, mut branch: usize, target: Target) -> Option<&World> {
-        let before = |world: &World| {
-            world.now() < target.at || (world.now() == target.at && world.steps() <= target.steps)
-        };
+    /// The action that the branch holds next, if it comes before the next event.
+    fn next_action(&self) -> Option<TimedAction> {
+        let next = self.branches[self.branch].actions.get(self.world.actions().len())?;
+        self.world.next_due().is_none_or(|due| next.at < due).then(|| next.clone())
+    }
+
+    fn act_again(&mut self, action: TimedAction) -> Result<(), ActionRefused> {
+        self.world.run_until(action.at, u64::MAX);
+        self.world.act(action.action)
+    }
+
+    /// The last of the moments for which this holds, and then for all before them, that is kept by the
+    /// branch or by those it comes from.
+    fn kept_before(&self, mut branch: usize, before: impl Fn(&World) -> bool) -> Option<&World> {
         let mut last = (u64::MAX, usize::MAX);
         loop {
             let Branch { kept, parent, .. } = self.branches.get(branch)?;
@@ -340,6 +372,28 @@ impl Timeline {
                     return Ok(true);
                 }
             }
+        }
+    }
+
+    /// Plays what the branch holds up to the last event or action before a place, but not beyond so many
+    /// events in all.
+    fn play_before(&mut self, (steps, actions): Place, last: u64) -> Result<bool, ActionRefused> {
+        loop {
+            let here = place(&self.world);
+            if here == (steps, actions.saturating_sub(1))
+                || here == (steps.saturating_sub(1), actions)
+            {
+                return Ok(true);
+            }
+            if let Some(next) = self.next_action() {
+                self.act_again(next)?;
+                continue;
+            }
+            if here.0 >= last {
+                return Ok(false);
+            }
+            self.world.step();
+            self.keep();
         }
     }
 

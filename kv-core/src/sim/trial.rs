@@ -19,12 +19,13 @@ use bytes::Bytes;
 
 use super::action::{Action, ClientOperation, TimedAction};
 use super::config::{ActionRefused, Run, SimConfig};
-use super::fault::Faults;
+use super::fault::{Fault, Faults};
 use super::history::History;
 use super::nemesis::Nemesis;
 use super::shrink;
 use super::world::World;
-use crate::check::{Objection, Promise, Verdict, dots, session};
+use crate::check::{Demand, Objection, Promise, Verdict};
+use crate::settings::Setting;
 use crate::time::{Micros, Mono};
 
 /// What is done to a cluster before all faults end.
@@ -45,8 +46,12 @@ pub struct Report {
     pub schedule: Schedule,
     /// The whole run, the reads in the end among it.
     pub run: Run,
+    /// What it was judged by.
+    pub terms: Terms,
     /// The first thing that is wrong, if something is.
     pub objection: Option<Objection>,
+    /// The key that it is about, if about one.
+    pub key: Option<Bytes>,
     /// How many operations clients began.
     pub operations: u64,
     /// Those that generated clients began, as actions.
@@ -55,8 +60,24 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
 }
 
+/// What a run is judged by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What is demanded of the answers.
+    pub demands: Vec<Demand>,
+    /// Whether the second phase is part of it: that all faults end, that the cluster becomes whole
+    /// then, that every request was answered in time, and all that nodes show.
+    pub recovers: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { demands: Demand::ALL.to_vec(), recovers: true }
+    }
+}
+
 /// How the clusters that are attacked differ from what the nemesis draws.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// How often something is broken or mended.
     pub strikes: u32,
@@ -68,11 +89,17 @@ pub struct Plan {
     pub per_second: Option<u32>,
     /// Whether the number of replicas changes on the way, so that partitions move.
     pub moves: bool,
+    /// The settings at first, which then stay; drawn from the seed if none, and changed on the way.
+    pub settings: Option<Vec<(Setting, u64)>>,
+    /// What the runs are judged by.
+    pub terms: Terms,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { strikes: 60, faults: Faults::ALL, nodes: None, per_second: None, moves: false }
+        let terms = Terms::default();
+        let (strikes, faults, settings) = (60, Faults::ALL, None);
+        Self { strikes, faults, nodes: None, per_second: None, moves: false, settings, terms }
     }
 }
 
@@ -97,11 +124,19 @@ pub fn of_seed(seed: u64, plan: &Plan) -> Result<Report, ActionRefused> {
         true => Nemesis::moving_partitions(seed, REPLICAS_MAX),
         false => Nemesis::new(seed),
     };
-    nemesis = nemesis.with_faults(plan.faults);
+    let faults = match plan.settings {
+        Some(_) => plan.faults.without(Fault::Settings),
+        None => plan.faults,
+    };
+    nemesis = nemesis.with_faults(faults);
     let mut config = nemesis.config(seed);
     config.nodes = plan.nodes.unwrap_or(config.nodes);
     config.workload.per_second = plan.per_second.unwrap_or(config.workload.per_second);
-    let mut trial = Trial::begin(config)?;
+    if let Some(settings) = &plan.settings {
+        config.settings = settings.clone();
+        config.workload.quorum = 0;
+    }
+    let mut trial = Trial::begin(config, &plan.terms)?;
     for _ in 0..plan.strikes {
         trial.pass_until(nemesis.next_strike(trial.world.now()));
         nemesis.strike_now(&mut trial.world);
@@ -114,8 +149,8 @@ pub fn of_seed(seed: u64, plan: &Plan) -> Result<Report, ActionRefused> {
 /// # Panics
 ///
 /// If it has missed an operation, which would be a fault of the trial itself.
-pub fn of_schedule(schedule: &Schedule) -> Result<Report, ActionRefused> {
-    let mut trial = Trial::begin(schedule.config.clone())?;
+pub fn of_schedule(schedule: &Schedule, terms: &Terms) -> Result<Report, ActionRefused> {
+    let mut trial = Trial::begin(schedule.config.clone(), terms)?;
     for TimedAction { at, action } in &schedule.actions {
         trial.pass_until(*at);
         // A smaller schedule may mend what was never broken.
@@ -136,18 +171,24 @@ impl Schedule {
 struct Trial {
     world: World,
     history: History,
+    terms: Terms,
     objection: Option<Objection>,
 }
 
 impl Trial {
-    fn begin(config: SimConfig) -> Result<Self, ActionRefused> {
+    fn begin(config: SimConfig, terms: &Terms) -> Result<Self, ActionRefused> {
         let mut world = World::new(config)?;
-        world.watch();
-        Ok(Self { world, history: History::default(), objection: None })
+        if terms.recovers {
+            world.watch();
+        }
+        Ok(Self { world, history: History::default(), terms: terms.clone(), objection: None })
     }
 
     fn follow(&mut self) {
         self.history.follow(&self.world);
+        if !self.terms.recovers {
+            return;
+        }
         for index in 0..self.world.nodes() {
             let held = self.world.node(index).map_or(0, |node| node.outputs_held());
             if held > HELD_MAX {
@@ -186,6 +227,37 @@ impl Trial {
             actions: self.world.actions().to_vec(),
             until: self.world.now(),
         };
+        if self.terms.recovers {
+            self.recover();
+        } else {
+            self.pass(PATIENCE);
+            self.judge_history();
+        }
+        let mut faults = BTreeMap::new();
+        for TimedAction { action, .. } in &schedule.actions {
+            if let Some(kind) = action.fault() {
+                *faults.entry(kind).or_default() += 1;
+            }
+        }
+        let run = self.world.run();
+        let witness = self.objection.as_ref().and_then(|objection| objection.operations.first());
+        let mut records = self.history.records();
+        let key = records.find(|record| Some(&record.number) == witness);
+        let key = key.map(|record| record.operation.key().clone());
+        Report {
+            schedule,
+            run,
+            terms: self.terms,
+            objection: self.objection,
+            key,
+            operations: self.history.end(),
+            generated: shrink::as_actions(self.history.records()),
+            faults,
+        }
+    }
+
+    /// The second phase.
+    fn recover(&mut self) {
         Nemesis::relent(&mut self.world);
         self.pass(RECOVERY);
         if let Err(words) = state::whole(&self.world) {
@@ -198,28 +270,13 @@ impl Trial {
         if let Err(words) = state::equal(&self.world, &keys) {
             self.object(Promise::Convergence, words);
         }
-        let mut faults = BTreeMap::new();
-        for TimedAction { action, .. } in &schedule.actions {
-            if let Some(kind) = action.fault() {
-                *faults.entry(kind).or_default() += 1;
-            }
-        }
-        let run = self.world.run();
-        Report {
-            schedule,
-            run,
-            objection: self.objection,
-            operations: self.history.end(),
-            generated: shrink::as_actions(self.history.records()),
-            faults,
-        }
     }
 
     /// Reads every key twice, each time on another node. Returns the keys.
     fn read_all(&mut self) -> Vec<Bytes> {
         let mut keys: Vec<Bytes> =
             self.history.records().map(|record| record.operation.key().clone()).collect();
-        keys.sort();
+        keys.sort_unstable();
         keys.dedup();
         for round in 0..2 {
             for (number, key) in (0..).zip(&keys) {
@@ -268,9 +325,8 @@ impl Trial {
         }
         assert!(self.history.is_whole(), "judges are given every operation");
         let operations = self.history.operations();
-        let verdict = dots::check(&operations)
-            .and(dots::check_overlapping(&operations))
-            .and(session::check(&operations));
+        let verdicts = self.terms.demands.iter().map(|demand| demand.judge(&operations));
+        let verdict = verdicts.fold(Verdict::Holds, Verdict::and);
         if let Verdict::Wrong(objection) = verdict {
             // Of an attack that did not heal as well, this is what a reader wants to know first.
             self.objection = Some(objection);

@@ -4,23 +4,32 @@
  * The stage is drawn for every animation frame straight from the session; panels read the fields here,
  * which change ten times a second. Everything the reader does goes through a method of this class.
  */
-import type { Act, KeyObject, RunConfig, SettingRow, SettingValue } from 'kv-wasm';
+import type { Act, KeyObject, Mark, RunConfig, SettingRow, SettingValue, VerdictObject } from 'kv-wasm';
 import { startWorker } from '../sim/client';
 import { NodeFlag, type Frame } from '../sim/frame';
-import type { Glance } from '../sim/protocol';
+import type { Glance, Judgement } from '../sim/protocol';
 import type { Family } from '../stage/families';
 import type { Hover, StageChoice } from '../stage/stage';
 import { gear, stopped, type Clock } from '../state/clock';
-import { nodeName } from '../state/format';
+import { formatClock, nodeName } from '../state/format';
 import { linkAddress, linkText, type LinkVerdict } from '../state/link';
 import { append, emptyLog, type Log } from '../state/log';
+import { Search, type Progress } from '../state/search';
 import { Session, type Halt } from '../state/session';
 import { nodesDown, noDeeds, type Deeds, type Quorums } from '../state/story';
+import { firstTrack, marksOf, sameTime, type Tracks } from '../state/tracks';
 
 /** How often panels are refreshed, in ms. */
 const REFRESH_MS = 100;
 /** How far a new run is played before it is shown: by then the nodes have found each other and hold keys. */
 const PRELUDE_US = 9_000_000;
+
+/** The judges rest at least so long, in ms, and so many times as long as they worked. */
+const JUDGES_REST_MS = 500;
+const JUDGES_REST_TIMES = 12;
+
+/** How often a search breaks or mends something in each run. */
+const STRIKES = 20;
 
 /** How many times longer messages take on a link that is made slow. */
 const SLOWER = 5;
@@ -58,6 +67,17 @@ export class Board {
   build = $state('');
   deeds = $state.raw<Deeds>(noDeeds);
   halt = $state.raw<Halt | null>(null);
+  tracks = $state.raw<Tracks>(firstTrack);
+  /** The time of the moment that is looked for, if one is. */
+  sought = $state<number | null>(null);
+  /** What was done on each branch since it began. */
+  marks = $state.raw<readonly (readonly Mark[])[]>([]);
+  judgement = $state.raw<Judgement | null>(null);
+  /** The demand whose verdict is told in full. */
+  verdict = $state<string | null>(null);
+  /** Whether the panel of the search is open, and how far the search has come. */
+  searching = $state(false);
+  search = $state.raw<Progress | null>(null);
   log = $state.raw<Log>(emptyLog);
   notice = $state.raw<LinkVerdict | null>(null);
   /** Words that pass: a refusal, a copied link. */
@@ -79,6 +99,14 @@ export class Board {
   private choice: StageChoice = { node: 0, owners: [], key: null, hidden: new Set() };
   private refreshed = 0;
   private glancing = false;
+  private judging = false;
+  private judgesRestUntil = 0;
+  /** Of which moment the judgement is: the run, its leaps, and how far it had come. */
+  private judged = '';
+  private leaps = 0;
+  /** How many actions each branch had when its marks were read. */
+  private marked: number[] = [];
+  private hunt: Search | null = null;
   private toastTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** Opens what the address says, or begins afresh. */
@@ -109,6 +137,7 @@ export class Board {
       this.refreshed = nowMs;
       this.mirror();
       void this.look();
+      void this.judge(nowMs);
     }
     const { frame, clock } = this.session;
     return frame && { frame, clock, choice: this.chosen() };
@@ -120,6 +149,57 @@ export class Board {
 
   step(): void {
     void this.session.step();
+  }
+
+  async stepBack(): Promise<void> {
+    const refused = await this.session.stepBack();
+    if (refused !== null && this.halt === null) this.say(refused);
+  }
+
+  /** Goes to a moment of a branch, of the shown one if none is named. */
+  seek(at: number, branch = this.session.tracks.shown): void {
+    this.session.seek(branch, at);
+    this.mirror();
+  }
+
+  /** Goes so far ahead or back on the branch shown. */
+  leap(us: number): void {
+    this.seek((this.session.target?.at ?? this.session.clock.view) + us);
+  }
+
+  /** Shows another branch, at the same time if it has been there. */
+  switchTo(branch: number): void {
+    const { tracks, clock } = this.session;
+    if (tracks.all[branch] !== undefined) this.seek(sameTime(tracks, branch, clock.view), branch);
+  }
+
+  /** Everything that was done on the branch shown, its past included. */
+  marksShown(): Mark[] {
+    return marksOf(this.tracks, this.tracks.shown, this.marks);
+  }
+
+  /** Tells a verdict in full; where the judges object, goes to the moment. */
+  tell(verdict: VerdictObject): void {
+    this.searching = false;
+    this.verdict = this.verdict === verdict.demand ? null : verdict.demand;
+    if (this.verdict !== null && verdict.says === 'wrong') this.seek(verdict.at_us);
+  }
+
+  /** Attacks clusters with the settings of this one until one breaks a demand. */
+  hunting(demands: string[]): void {
+    this.hunt?.stop();
+    const settings = (this.glance?.settings ?? [])
+      .filter(({ name, value }) => value !== this.table.find((row) => row.name === name)?.default)
+      .map(({ name, value }): SettingValue => ({ name, value }));
+    const attack = { nodes: this.frame?.nodes.count ?? 5, settings, demands, strikes: STRIKES };
+    const workers = (navigator.hardwareConcurrency || 2) - 1;
+    this.session.play(false);
+    this.hunt = new Search(attack, startWorker, workers, (progress) => (this.search = progress));
+    this.search = this.hunt.progress;
+  }
+
+  stopHunting(): void {
+    this.hunt?.stop();
   }
 
   shift(direction: 1 | -1): void {
@@ -181,8 +261,13 @@ export class Board {
 
   /** Does things to the world; says so if the core refuses. */
   async act(...acts: Act[]): Promise<boolean> {
+    const before = this.session.tracks.all.length;
     const refused = await this.session.act(...acts);
     if (refused !== null && this.halt === null) this.say(refused);
+    const { all } = this.session.tracks;
+    if (all.length > before && before > 0) {
+      this.say(`Branch ${all.length} begins at ${formatClock(all.at(-1)?.from ?? 0)}. What had happened stays on its own track.`);
+    }
     void this.look();
     return refused === null;
   }
@@ -270,6 +355,10 @@ export class Board {
     this.key = null;
     this.touched = null;
     this.hover = null;
+    this.marks = [];
+    this.marked = [];
+    this.judgement = null;
+    this.verdict = null;
     const nodes = this.session.frame?.nodes.count ?? 0;
     if (this.node !== null && this.node >= nodes) this.node = 0;
     this.mirror();
@@ -277,7 +366,7 @@ export class Board {
   }
 
   private mirror(): void {
-    const { frame, clock, config, table, build, deeds, halt } = this.session;
+    const { frame, clock, config, table, build, deeds, halt, tracks, target } = this.session;
     this.frame = frame;
     this.clock = clock;
     this.config = config;
@@ -285,16 +374,53 @@ export class Board {
     this.build = build;
     this.deeds = deeds;
     this.halt = halt;
+    this.tracks = tracks;
+    this.sought = target?.at ?? null;
+  }
+
+  /** Hears the judges if something happened since, and if they have rested. */
+  private async judge(nowMs: number): Promise<void> {
+    const { frame, halt, run, leaps, tracks } = this.session;
+    if (frame === null || halt !== null || this.judging || nowMs < this.judgesRestUntil) return;
+    const moment = [run, leaps, tracks.shown, frame.steps, frame.now].join();
+    if (moment === this.judged) return;
+    this.judging = true;
+    const judgement = await this.session.judge();
+    this.judging = false;
+    this.judgesRestUntil = performance.now() + Math.max(JUDGES_REST_MS, JUDGES_REST_TIMES * (judgement?.tookMs ?? 0));
+    if (judgement === null || run !== this.session.run) return;
+    this.judged = moment;
+    this.judgement = judgement;
+  }
+
+  /** Reads what was done on branches where something was done since. */
+  private async mark(): Promise<void> {
+    const { run, tracks } = this.session;
+    for (const [branch, track] of tracks.all.entries()) {
+      if (this.marked[branch] === track.actions) continue;
+      const marks = await this.session.marks(branch);
+      if (marks === null || run !== this.session.run) return;
+      this.marked[branch] = track.actions;
+      const all = [...this.marks];
+      all[branch] = marks;
+      this.marks = all;
+    }
   }
 
   private async look(): Promise<void> {
     if (this.glancing || this.session.frame === null || this.session.halt !== null) return;
     this.glancing = true;
-    const { run } = this.session;
+    const { run, leaps } = this.session;
+    if (leaps !== this.leaps) {
+      // What the log told may not have happened on this branch, or not yet.
+      this.leaps = leaps;
+      this.log = emptyLog;
+    }
     const { trace, actions } = this.log;
     const glance = await this.session.glance({ node: this.node, key: this.key, trace, actions });
+    await this.mark();
     this.glancing = false;
-    if (glance === null || run !== this.session.run || this.log.trace !== trace) return;
+    if (glance === null || run !== this.session.run || leaps !== this.session.leaps || this.log.trace !== trace) return;
     this.log = append(this.log, glance.trace, glance.actions);
     this.glance = glance;
   }

@@ -3,8 +3,8 @@
  * (`kv-wasm`); here is only how questions and answers travel.
  */
 import type {
-  Act, ActionLine, Clients, KeyObject, LinkObject, Network, NodeObject, OperationLine, RunConfig,
-  SettingRow, SettingState, SettingValue, Trace,
+  Act, ActionLine, Attack, Clients, KeyObject, LinkObject, Mark, Network, NodeObject, OperationLine,
+  RunConfig, SettingRow, SettingState, SettingValue, Trace, Tried, VerdictObject,
 } from 'kv-wasm';
 
 /** Each question with its arguments and its answer. */
@@ -17,6 +17,15 @@ export interface Calls {
   advance: (untilUs: number, budgetMs: number) => Moved;
   /** Runs the next event only. */
   step: () => Moved;
+  /** Looks for what was there before the latest event, as `seek` does. */
+  stepBack: (budgetMs: number) => Moved;
+  /** Looks for a moment of a branch; where it was not found within the budget, `goOn` goes on. */
+  seek: (branch: number, atUs: number, budgetMs: number) => Moved;
+  goOn: (budgetMs: number) => Moved;
+  /** What was done on a branch since it began. */
+  marks: (branch: number) => Mark[];
+  /** What the judges say of this branch up to this moment. */
+  judge: () => Judgement;
   /** Does something to the world, now. */
   act: (act: Act) => Moved;
   /** Reads what the panels show. */
@@ -25,6 +34,18 @@ export interface Calls {
   refused: (node: number, changes: SettingValue[]) => string | null;
   /** The run up to now as text for a link. */
   share: () => { text: string; hash: string };
+  /** Attacks the cluster of a seed; what it finds, `shrink` makes smaller step by step. */
+  attack: (attack: Attack, seed: number) => Tried;
+  shrink: () => Tried;
+}
+
+export interface Judgement {
+  verdicts: VerdictObject[];
+  /** How many operations were judged, and up to when. */
+  judged: number;
+  atUs: number;
+  /** How long that took the worker. */
+  tookMs: number;
 }
 
 export interface Begun {
@@ -39,6 +60,8 @@ export interface Moved {
   reached: boolean;
   frame: ArrayBuffer;
   kinds: string[];
+  /** The branch shown; then of each branch its parent or -1, its beginning and end, and its actions. */
+  tracks: Float64Array;
 }
 
 /** What the reader looks at. */

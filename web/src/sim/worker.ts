@@ -1,10 +1,10 @@
 /**
- * The simulator's own thread: one {@link Sim}, one question at a time.
+ * The simulator's own thread: one {@link Sim} or one {@link Search}, one question at a time.
  *
  * A thrown `Error` is a refusal in the core's words. Anything else is a panic or a trap: the instance is
  * not used again, and the page gets a link that leads to the same spot.
  */
-import init, { build, parse_link, settings_table, Sim } from 'kv-wasm';
+import init, { build, parse_link, Search, settings_table, Sim } from 'kv-wasm';
 import wasm from '../../../kv-wasm/pkg/kv_wasm_bg.wasm?url';
 import type { Begun, CallName, Calls, FromWorker, Moved, ToWorker } from './protocol';
 
@@ -16,6 +16,7 @@ const OPERATIONS_MOST = 40;
 
 const loaded = init({ module_or_path: wasm });
 let sim: Sim | null = null;
+let search: Search | null = null;
 /** Where a crash would be found again. */
 let crashLink: string | null = null;
 
@@ -31,14 +32,32 @@ const calls: Calls = {
   advance(untilUs, budgetMs) {
     const running = present();
     crashLink = running.link_to(untilUs);
-    const stop = performance.now() + budgetMs;
-    let reached = running.advance(untilUs, STEPS_PER_SLICE);
-    while (!reached && performance.now() < stop) reached = running.advance(untilUs, STEPS_PER_SLICE);
-    return moved(reached);
+    return within(budgetMs, () => running.advance(untilUs, STEPS_PER_SLICE));
   },
   step() {
     present().step();
     return moved(true);
+  },
+  stepBack(budgetMs) {
+    present().step_back();
+    return calls.goOn(budgetMs);
+  },
+  seek(branch, atUs, budgetMs) {
+    present().seek(branch, atUs);
+    return calls.goOn(budgetMs);
+  },
+  goOn(budgetMs) {
+    const running = present();
+    return within(budgetMs, () => running.go_on(STEPS_PER_SLICE));
+  },
+  marks(branch) {
+    return present().marks(branch);
+  },
+  judge() {
+    const running = present();
+    const began = performance.now();
+    const verdicts = running.verdicts();
+    return { verdicts, judged: running.judged(), atUs: running.now(), tookMs: performance.now() - began };
   },
   act(act) {
     present().act(act);
@@ -63,7 +82,23 @@ const calls: Calls = {
   share() {
     return { text: present().link(), hash: present().hash() };
   },
+  attack(attack, seed) {
+    search ??= new Search(attack);
+    return search.attack(seed);
+  },
+  shrink() {
+    if (search === null) throw new Error('nothing was found yet');
+    return search.shrink();
+  },
 };
+
+/** Plays slice by slice until something is reached, but not for longer than the budget. */
+function within(budgetMs: number, play: () => boolean): Moved {
+  const stop = performance.now() + budgetMs;
+  let reached = play();
+  while (!reached && performance.now() < stop) reached = play();
+  return moved(reached);
+}
 
 function present(): Sim {
   if (sim === null) throw new Error('no run has begun yet');
@@ -79,7 +114,7 @@ function begin(next: Sim): Begun {
 function moved(reached: boolean): Moved {
   const running = present();
   const bytes = running.frame();
-  return { reached, frame: bytes.buffer as ArrayBuffer, kinds: running.kinds() };
+  return { reached, frame: bytes.buffer as ArrayBuffer, kinds: running.kinds(), tracks: running.tracks() };
 }
 
 /** Buffers that are handed over rather than copied. */

@@ -8,7 +8,7 @@ import { Session } from './session';
 
 const hex = readFileSync(new URL('../../../kv-wasm/tests/frame.hex', import.meta.url), 'utf8');
 const bytes = Uint8Array.from(hex.replace(/\s/g, '').match(/../g) ?? [], (byte) => parseInt(byte, 16));
-const moved = () => ({ reached: true, frame: bytes.slice().buffer, kinds: ['store', 'heartbeats'] });
+const moved = () => ({ reached: true, frame: bytes.slice().buffer, kinds: ['store', 'heartbeats'], tracks: Float64Array.of(0, -1, 0, 9e6, 1) });
 const config = { seed: '1', nodes: 3 } as RunConfig;
 const begun: () => Begun = () => ({ config, table: [], build: 'aa', moved: moved() });
 

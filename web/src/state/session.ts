@@ -4,16 +4,19 @@
  * `pump` is called once per animation frame. It moves the clock and asks the simulator to follow, never
  * with two such questions at once; what comes back replaces the frame. Knows neither DOM nor Svelte.
  */
-import type { Act, RunConfig, SettingRow, SettingValue } from 'kv-wasm';
+import type { Act, Mark, RunConfig, SettingRow, SettingValue } from 'kv-wasm';
 import { Crashed, Refused, type Simulator } from '../sim/client';
 import { decodeFrame, type Frame } from '../sim/frame';
-import type { Begun, Glance, Moved, Question } from '../sim/protocol';
+import type { Begun, Calls, CallName, Glance, Judgement, Moved, Question } from '../sim/protocol';
 import { at, stopped, tick, type Clock } from './clock';
 import { brokenLink, linkVerdict, type LinkVerdict } from './link';
+import { firstTrack, readTracks, type Tracks } from './tracks';
 import { noDeeds, remember, type Deeds } from './story';
 
 /** Real time that one question may take of the worker, so that frames keep coming. */
 const BUDGET_MS = 8;
+/** The same while a moment is looked for: nothing else waits for it. */
+const SEEK_BUDGET_MS = 30;
 /** Real time after which a new run is shown however far it has come. */
 const PRELUDE_BUDGET_MS = 400;
 
@@ -32,11 +35,18 @@ export class Session {
   build = '';
   deeds: Deeds = noDeeds;
   halt: Halt | null = null;
+  /** All branches of the run, and which one is shown. */
+  tracks: Tracks = firstTrack;
+  /** The moment that is looked for; null if the one shown is the one wanted. */
+  target: { readonly branch: number; readonly at: number } | null = null;
+  /** Counts leaps in time, after which what was told before may not have happened. */
+  leaps = 0;
   /** Counts runs, so that whoever keeps something of a run knows when to let it go. */
   run = 0;
 
   private simulator: Simulator;
   private busy = false;
+  private pursuing = false;
   private last: number | null = null;
 
   constructor(
@@ -78,10 +88,13 @@ export class Session {
     this.last = nowMs;
     if (this.frame === null || this.halt !== null) return;
     this.clock = tick(this.clock, elapsed, this.frame.now);
-    if (this.busy || this.clock.view <= this.frame.now) return;
+    if (this.busy || this.target !== null || this.clock.view <= this.frame.now) return;
     this.busy = true;
-    const run = this.run;
-    void this.attempt(async () => this.show(await this.simulator.call('advance', this.clock.view, BUDGET_MS), run)).finally(() => {
+    const { run, leaps } = this;
+    void this.attempt(async () => {
+      const moved = await this.simulator.call('advance', this.clock.view, BUDGET_MS);
+      if (leaps === this.leaps && this.target === null) this.show(moved, run);
+    }).finally(() => {
       if (run === this.run) this.busy = false;
     });
   }
@@ -107,9 +120,43 @@ export class Session {
     this.changed();
   }
 
+  /** Pauses and shows what was there before the latest event. Returns the core's words if there is nothing. */
+  async stepBack(): Promise<string | null> {
+    this.play(false);
+    const run = this.run;
+    const words = await this.attempt(async () => {
+      let moved = await this.simulator.call('stepBack', SEEK_BUDGET_MS);
+      while (!moved.reached) moved = await this.simulator.call('goOn', SEEK_BUDGET_MS);
+      this.leapTo(moved, run);
+    });
+    this.changed();
+    return words;
+  }
+
+  /** Pauses and shows a moment of a branch, as soon as it is found; a later wish replaces it. */
+  seek(branch: number, at: number): void {
+    const end = this.tracks.all[branch]?.end;
+    if (end === undefined || this.frame === null) return;
+    this.target = { branch, at: Math.max(0, Math.min(at, end)) };
+    this.clock = { ...this.clock, playing: false };
+    this.changed();
+    void this.pursue();
+  }
+
+  /** What was done on a branch since it began. */
+  async marks(branch: number): Promise<Mark[] | null> {
+    return this.ask('marks', branch);
+  }
+
+  /** What the judges say of the moment shown. */
+  async judge(): Promise<Judgement | null> {
+    return this.ask('judge');
+  }
+
   /** Does things to the world. Returns the core's words if it refused, else null. */
   async act(...acts: Act[]): Promise<string | null> {
     const run = this.run;
+    this.target = null;
     const words = await this.attempt(async () => {
       for (const act of acts) {
         this.show(await this.simulator.call('act', act), run);
@@ -131,20 +178,47 @@ export class Session {
 
   /** What the panels show; null if the simulator cannot tell. */
   async glance(question: Question): Promise<Glance | null> {
-    let seen: Glance | null = null;
-    await this.attempt(async () => {
-      seen = await this.simulator.call('glance', question);
-    });
-    return seen;
+    return this.ask('glance', question);
   }
 
   /** The run up to now as text for a link. */
   async share(): Promise<{ text: string; hash: string } | null> {
-    let shared: { text: string; hash: string } | null = null;
+    return this.ask('share');
+  }
+
+  /** Looks for the target, and for the next one if that has changed by then. */
+  private async pursue(): Promise<void> {
+    if (this.pursuing) return;
+    this.pursuing = true;
+    const run = this.run;
+    while (run === this.run && this.target !== null) {
+      const wanted = this.target;
+      const failed = await this.attempt(async () => {
+        let moved = await this.simulator.call('seek', wanted.branch, wanted.at, SEEK_BUDGET_MS);
+        while (!moved.reached && this.target === wanted) moved = await this.simulator.call('goOn', SEEK_BUDGET_MS);
+        if (moved.reached) this.leapTo(moved, run);
+      });
+      if (run === this.run && (this.target === wanted || failed !== null)) this.target = null;
+    }
+    if (run === this.run) this.pursuing = false;
+    this.changed();
+  }
+
+  private leapTo(moved: Moved, run: number): void {
+    if (run !== this.run) return;
+    this.leaps += 1;
+    this.show(moved, run);
+    if (this.frame) this.clock = at(this.clock, this.frame.now);
+    this.changed();
+  }
+
+  /** What the simulator answers, or null if it cannot tell. */
+  private async ask<Name extends CallName>(name: Name, ...parameters: Parameters<Calls[Name]>): Promise<ReturnType<Calls[Name]> | null> {
+    let answer: ReturnType<Calls[Name]> | null = null;
     await this.attempt(async () => {
-      shared = await this.simulator.call('share');
+      answer = await this.simulator.call(name, ...parameters);
     });
-    return shared;
+    return answer;
   }
 
   /** Ends the simulator, whatever it is doing, and forgets its run. */
@@ -155,6 +229,9 @@ export class Session {
       this.simulator = this.start();
     }
     this.busy = false;
+    this.pursuing = false;
+    this.target = null;
+    this.tracks = firstTrack;
     this.halt = null;
     this.deeds = noDeeds;
     this.clock = { ...stopped, speed: this.clock.speed };
@@ -172,6 +249,7 @@ export class Session {
   private show(moved: Moved, run: number): void {
     if (run !== this.run) return;
     this.frame = decodeFrame(moved.frame, moved.kinds);
+    this.tracks = readTracks(moved.tracks);
     // What was done while paused shows at once.
     if (!this.clock.playing) this.clock = at(this.clock, this.frame.now);
   }

@@ -105,7 +105,8 @@ impl Shrinking {
 
 /// What is left without that part of the operations on which the others do not depend.
 fn without(kept: &[(usize, Item)], part: Range<usize>) -> Vec<(usize, Item)> {
-    let mut leaving: BTreeSet<usize> = part.collect();
+    let mut leaving: BTreeSet<usize> = BTreeSet::new();
+    leaving.extend(part);
     loop {
         let stays = |place: &usize| !leaving.contains(place);
         let staying = Staying::of((0..kept.len()).filter(stays).map(|place| &kept[place].1));
@@ -130,8 +131,9 @@ struct Staying<'a> {
 
 impl<'a> Staying<'a> {
     fn of(items: impl Iterator<Item = &'a Item>) -> Self {
-        let values = BTreeSet::from([Item::ABSENT]);
+        let values = BTreeSet::new();
         let mut staying = Self { writes: Vec::new(), values, expecting: BTreeMap::new() };
+        staying.values.insert(Item::ABSENT);
         for item in items {
             staying.values.extend(item.leaves);
             if item.returned.is_some() && item.leaves.is_some() {

@@ -29,7 +29,12 @@ pub(super) fn whole(world: &World) -> Result<(), String> {
             return Err(format!("{name} is a member of no cluster"));
         };
         if layout.members.len() != usize::from(world.nodes()) || layout.moving.is_some() {
-            return Err(format!("{name} has a layout that is not whole: {layout:?}"));
+            return Err(format!(
+                "{name} has a layout that is not whole: {} of {} members, {}",
+                layout.members.len(),
+                world.nodes(),
+                if layout.moving.is_some() { "partitions moving" } else { "nothing moving" }
+            ));
         }
         if let Some(first) = &first
             && (first.layout != view.layout || first.settings != view.settings)
