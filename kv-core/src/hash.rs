@@ -37,9 +37,9 @@ const PRIMES: [u64; 4] =
 impl Rolling {
     /// Takes the next value in, by what it serialises to.
     pub fn take<T: Serialize + ?Sized>(&mut self, value: &T) {
-        // This fails only for types of unknown length, which the core has none of.
+        // This fails only for floats and types of unknown length, which the core has none of.
         let hashed = value.serialize(&mut Fields(self));
-        debug_assert!(hashed.is_ok(), "every length is known");
+        debug_assert!(hashed.is_ok(), "there is nothing else in the core");
     }
 
     /// Takes the next byte string in.

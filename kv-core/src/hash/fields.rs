@@ -16,13 +16,13 @@ use super::Rolling;
 /// Takes the fields of a value in.
 pub(super) struct Fields<'a>(pub(super) &'a mut Rolling);
 
-/// A value of unknown length cannot be hashed; the core has none.
+/// What is of unknown length, or no integer, cannot be hashed; the core has none of it.
 #[derive(Debug)]
 pub(super) struct Unhashable;
 
 impl fmt::Display for Unhashable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value of unknown length cannot be hashed")
+        f.write_str("floats and values of unknown length cannot be hashed")
     }
 }
 
@@ -69,12 +69,12 @@ impl Serializer for &mut Fields<'_> {
         serialize_char(char);
     }
 
-    fn serialize_f32(self, number: f32) -> Done {
-        self.serialize_u32(number.to_bits())
+    fn serialize_f32(self, _: f32) -> Done {
+        Err(Unhashable)
     }
 
-    fn serialize_f64(self, number: f64) -> Done {
-        self.serialize_u64(number.to_bits())
+    fn serialize_f64(self, _: f64) -> Done {
+        Err(Unhashable)
     }
 
     fn serialize_str(self, text: &str) -> Done {

@@ -22,7 +22,10 @@ const NOT_IN_CORE: [(&str, &str); 7] = [
 ];
 
 /// A word that a file may have all the same: file, word, why.
-const EXEMPT: [(&str, &str, &str); 0] = [];
+const EXEMPT: [(&str, &str, &str); 2] = [
+    ("kv-core/src/hash/fields.rs", "f32", "serde's trait names it; it is refused"),
+    ("kv-core/src/hash/fields.rs", "f64", "serde's trait names it; it is refused"),
+];
 
 /// This file names what it looks for; lock files hold digests, in which any letters may stand.
 const NOT_READ: [&str; 3] = ["words.rs", "Cargo.lock", "package-lock.json"];
