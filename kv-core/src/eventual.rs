@@ -3,8 +3,9 @@
 //! A key's partition names its owners. A read asks all of them, waits for R, merges what it gets and
 //! mends those that were behind ([`read`]). A write is coordinated by an owner: it gives the write a dot
 //! under a durable lease ([`lease`]), writes its own log first, sends the merged object to the other
-//! owners and waits until W disks have it ([`mod@write`]). Owners answer to coordinators ([`replica`]); when
-//! the owners change, members hand on what they have ([`handoff`]).
+//! owners and waits until W disks have it ([`mod@write`]). Owners answer to coordinators ([`replica`]); what
+//! an owner can no longer read it gets back from the others ([`restore`]); when the owners change, members
+//! hand on what they have ([`handoff`]).
 //!
 //! An answer is one of three: done, not done and nothing changed, or unknown. A write that did not reach
 //! W in time is unknown, for the copies that exist stay and may surface.
@@ -18,6 +19,7 @@ mod lease;
 mod operation;
 mod read;
 mod replica;
+mod restore;
 mod write;
 
 use alloc::boxed::Box;
@@ -82,6 +84,8 @@ pub struct Eventual {
     deadlines: BTreeSet<(Mono, Token)>,
     clients: BTreeMap<RequestId, Token>,
     last_token: Token,
+    /// The keys that this node could not read and is getting back.
+    restoring: BTreeMap<Bytes, restore::Restoring>,
     handoff: Option<handoff::HandOff>,
     /// What was forwarded to this node and begun.
     begun: begun::Begun,
@@ -100,6 +104,7 @@ impl Eventual {
             clients: BTreeMap::new(),
             // A late answer to a question of an earlier boot must not pass for one of this boot.
             last_token: boot.0 << 40,
+            restoring: BTreeMap::new(),
             handoff: None,
             begun: begun::Begun::default(),
         }
@@ -182,6 +187,7 @@ impl Eventual {
         }
         self.deadlines.clear();
         self.clients.clear();
+        self.restoring.clear();
         self.handoff = None;
     }
 
@@ -336,9 +342,15 @@ impl Eventual {
             Phase::Read | Phase::Repair(_) if !operation.answered => {
                 let Some(operation) = self.operations.remove(&token) else { return };
                 self.deadlines.remove(&(operation.deadline, token));
+                let before = token;
                 let token = self.new_token();
                 if let Origin::Client(id) = operation.origin {
                     self.clients.insert(id, token);
+                }
+                if let Some(restoring) = self.restoring.get_mut(&operation.key)
+                    && restoring.token == before
+                {
+                    restoring.token = token;
                 }
                 self.deadlines.insert((operation.deadline, token));
                 self.operations.insert(token, operation);
@@ -370,6 +382,14 @@ impl Eventual {
     fn forget(&mut self, token: Token) {
         if let Some(operation) = self.operations.remove(&token) {
             self.deadlines.remove(&(operation.deadline, token));
+            if matches!(operation.intent, Intent::Restore)
+                && self
+                    .restoring
+                    .get(&operation.key)
+                    .is_some_and(|restoring| restoring.token == token)
+            {
+                self.restoring.remove(&operation.key);
+            }
         }
     }
 

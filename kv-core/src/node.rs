@@ -166,6 +166,14 @@ impl Node {
         Eventual::peek(&self.store, disk, partition, key)
     }
 
+    /// Whether this very node does not know what it holds under a key, for its disk is damaged there.
+    #[must_use]
+    pub fn is_lost(&self, key: &[u8], disk: &impl Disk) -> bool {
+        let Some(layout) = self.cluster.layout() else { return false };
+        let place = crate::eventual::object_key(layout.ring.partition_of(key), key);
+        self.store.peek(&place, disk).is_err()
+    }
+
     /// The settings in force here.
     #[must_use]
     pub fn settings(&self) -> &Settings {

@@ -59,7 +59,8 @@ fn recovery() {
 #[test]
 fn a_trial_becomes_a_script_that_plays() {
     for seed in 0..12 {
-        let plan = Plan { strikes: 30, moves: seed % 2 == 0, ..Plan::default() };
+        let moves = seed % 2 == 0;
+        let plan = Plan { strikes: 30, per_second: Some(80), moves, ..Plan::default() };
         let report = trial::of_seed(seed, &plan).unwrap();
         let script = script::of(&report).unwrap();
         let mut stage = Stage::default();

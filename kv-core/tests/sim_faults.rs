@@ -23,14 +23,16 @@ fn no_judge_objects_while_partitions_move() {
 #[test]
 fn a_nemesis_uses_only_the_kinds_it_was_given() {
     let faults: Faults = "wipe,drift".parse().unwrap();
+    let mut done = 0;
     for seed in 0..20 {
         let report = trial::of_seed(seed, &Plan { faults, ..Plan::default() }).unwrap();
         let kinds: Vec<_> =
             report.schedule.actions.iter().filter_map(|timed| Fault::of(&timed.action)).collect();
         assert!(kinds.iter().all(|kind| matches!(kind, Fault::Wipe | Fault::Drift)), "{kinds:?}");
-        assert!(kinds.len() > 5, "seed {seed}: {kinds:?}");
         assert_eq!(report.objection, None, "seed {seed}");
+        done += kinds.len();
     }
+    assert!(done > 100, "{done} faults were done");
 }
 
 /// Judges the run of each seed, and names all that failed.

@@ -31,7 +31,7 @@ pub(crate) struct SimArgs {
     /// How many nodes each cluster has [default: drawn from the seed]
     #[arg(long)]
     nodes: Option<u16>,
-    /// How many operations begin per second of simulated time [default: 80]
+    /// How many operations begin per second of simulated time [default: drawn from the seed]
     #[arg(long, value_name = "PER_SECOND")]
     ops: Option<u32>,
     /// Only these kinds of faults, of crash, pause, wipe, cut, loss, disk, drift, settings [default: all]

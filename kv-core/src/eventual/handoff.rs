@@ -113,13 +113,16 @@ impl Eventual {
         let mut after = LogPosition::START;
         for (key, object) in objects {
             // Without an answer the sender tries again.
-            let Ok(stands) = Self::merge_into(ground, key, object, &mut batch) else { return };
+            let Ok(stands) = Self::merge_into(ground, key, object, &mut batch) else {
+                return self.restore(ground, key);
+            };
             after = after.max(stands.unwrap_or_default());
         }
         if !batch.is_empty() {
             // The same where there is no room.
             let Ok(at) = Self::write_kept(ground, &batch) else { return };
             after = after.max(at);
+            objects.iter().for_each(|(key, _)| self.void_restore(key));
         }
         ground.out.send(from, None, after, Message::HandedOff { token });
     }

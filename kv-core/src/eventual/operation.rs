@@ -66,13 +66,18 @@ pub(super) enum Origin {
 #[derive(Clone, Debug)]
 pub(super) enum Intent {
     Read,
-    Write { value: Option<Bytes>, basis: Basis },
+    Write {
+        value: Option<Bytes>,
+        basis: Basis,
+    },
+    /// Get back what this node cannot read.
+    Restore,
 }
 
 impl Intent {
     pub(super) fn reads_first(&self) -> bool {
         match self {
-            Self::Read => true,
+            Self::Read | Self::Restore => true,
             Self::Write { basis, .. } => *basis == Basis::ReadFirst,
         }
     }

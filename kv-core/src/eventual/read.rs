@@ -30,9 +30,14 @@ impl Eventual {
     /// Asks all readers of now, this node among them if it is one.
     pub(super) fn begin_read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
         let Some(operation) = self.operations.get_mut(&token) else { return };
-        let readers = ground.layout.readers(operation.partition);
+        let mut readers = ground.layout.readers(operation.partition);
+        let mut others = ground.layout.other_readers(operation.partition);
         let need = ground.layout.read_need(operation.read_quorum, operation.write_quorum);
-        let need = need.min(readers.len() as u64);
+        let mut need = need.min(readers.len() as u64);
+        if let Intent::Restore = operation.intent {
+            readers.retain(|node| *node != self.me);
+            (others, need) = (None, readers.len() as u64);
+        }
         operation.readers_needed = need;
         let reachable =
             readers.iter().filter(|node| ground.reachable.contains(node)).count() as u64;
@@ -42,7 +47,7 @@ impl Eventual {
         operation.receipt.epoch = ground.layout.epoch;
         operation.receipt.asked.clone_from(&readers);
         operation.readers = readers;
-        operation.others = ground.layout.other_readers(operation.partition).map(|nodes| {
+        operation.others = others.map(|nodes| {
             let need = operation.read_quorum.min(nodes.len() as u64);
             Group { nodes, need }
         });
@@ -53,16 +58,22 @@ impl Eventual {
             ));
             return self.finish(ground, token, Err(error));
         }
-        let mut local = None;
+        let (mut local, mut lost) = (None, None);
         for node in operation.asked() {
             if node == self.me {
-                // What this node cannot read, the others must know.
-                local = Self::load(ground, operation.partition, &operation.key).ok();
+                match Self::load(ground, operation.partition, &operation.key) {
+                    Ok(found) => local = Some(found),
+                    // What this node cannot read, the others must know.
+                    Err(_) => lost = Some(operation.key.clone()),
+                }
                 continue;
             }
             let epoch = ground.layout.epoch;
             let message = Message::Fetch { token, epoch, key: operation.key.clone() };
             ground.out.send(node, Some(operation.partition), LogPosition::START, message);
+        }
+        if let Some(key) = lost {
+            return self.restore(ground, &key);
         }
         if let Some(found) = local {
             if let Some((_, at)) = &found {
@@ -112,13 +123,16 @@ impl Eventual {
     }
 
     /// Goes on once R readers have answered: to the answer, a repair, or the write that follows.
-    fn check_read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
+    pub(super) fn check_read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
         let Some(operation) = self.operations.get_mut(&token) else { return };
         if operation.readers_heard() < operation.readers_needed {
             return;
         }
         operation.receipt.acknowledged = operation.answers.keys().collect();
         let merged = merge_all(operation.answers.values());
+        if let Intent::Restore = operation.intent {
+            return self.end_restore(ground, token, &merged);
+        }
         if let Intent::Write { .. } = operation.intent {
             let seen = Context::of(&operation.key, merged.clock().clone());
             return self.begin_write(ground, token, Some(seen));
@@ -217,7 +231,7 @@ impl Eventual {
 
 impl Operation {
     /// All that are asked, each once.
-    fn asked(&self) -> impl Iterator<Item = NodeId> {
+    pub(super) fn asked(&self) -> impl Iterator<Item = NodeId> {
         let others = self.others.iter().flat_map(|group| &group.nodes);
         let others = others.filter(|node| !self.readers.contains(node));
         self.readers.iter().chain(others).copied()

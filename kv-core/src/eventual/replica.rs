@@ -62,7 +62,13 @@ impl Eventual {
                 }
                 Ok(Some((object, at))) => (Ok(Some(object)), at),
                 Ok(None) => (Ok(None), LogPosition::START),
-                Err(_) => (Err(Refusal::Unreadable), LogPosition::START),
+                Err(_) => {
+                    self.restore(ground, key);
+                    if self.wait_for_restore(key, from, token, epoch) {
+                        return;
+                    }
+                    (Err(Refusal::Unreadable), LogPosition::START)
+                }
             }
         };
         ground.out.send(from, Some(partition), after, Message::Fetched { token, object });
@@ -76,10 +82,17 @@ impl Eventual {
         object: &Object,
     ) -> Result<LogPosition, Refusal> {
         let mut batch = Batch::default();
-        if let Some(at) = Self::merge_into(ground, key, object, &mut batch)? {
-            return Ok(at);
+        match Self::merge_into(ground, key, object, &mut batch) {
+            Ok(Some(at)) => return Ok(at),
+            Ok(None) => {}
+            Err(refusal) => {
+                self.restore(ground, key);
+                return Err(refusal);
+            }
         }
-        Self::write_kept(ground, &batch)
+        let at = Self::write_kept(ground, &batch)?;
+        self.void_restore(key);
+        Ok(at)
     }
 
     /// Adds the merged copy to a batch, or says where the copy stands that has it all already.

@@ -118,7 +118,7 @@ impl Eventual {
         let context = match (&operation.intent, seen) {
             (_, Some(seen)) => seen,
             (Intent::Write { basis: Basis::Context(context), .. }, None) => context.clone(),
-            (Intent::Write { .. } | Intent::Read, None) => Context::default(),
+            (Intent::Write { .. } | Intent::Read | Intent::Restore, None) => Context::default(),
         };
         // A context that claims counters which were never used would make later writes look seen.
         let used = self.leases.used(operation.partition);
@@ -147,8 +147,14 @@ impl Eventual {
         if ground.store.unsynced_bytes() > UNSYNCED_MAX {
             return Err(RequestError::Busy);
         }
-        let found =
-            Self::load(ground, *partition, key).map_err(|fault| unreadable(ground, &fault))?;
+        let found = match Self::load(ground, *partition, key) {
+            Ok(found) => found,
+            Err(fault) => {
+                let key = key.clone();
+                self.restore(ground, &key);
+                return Err(unreadable(ground, &fault));
+            }
+        };
         let mut object = found.map(|(object, _)| object).unwrap_or_default();
         let mut batch = Batch::default();
         let counter = self.leases.next(*partition, &mut batch);
@@ -169,6 +175,7 @@ impl Eventual {
             StoreError::Failed(error) => RequestError::Unknown(format!("{error}")),
         })?;
         self.leases.confirm(*partition, counter);
+        self.restoring.remove(key);
         let key_hash = hash::of(key);
         ground.out.event(EventKind::Stored { partition: *partition, key: key_hash, dot });
         if pruned > 0 {

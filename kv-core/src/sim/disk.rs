@@ -47,6 +47,8 @@ struct Faults {
     sync: bool,
     /// The next read of a table gives the bytes of another place.
     misread: Cell<bool>,
+    /// Whether bits were turned over.
+    flipped: bool,
     /// Sectors that cannot be read.
     unreadable: BTreeSet<(FileId, u64)>,
 }
@@ -146,7 +148,14 @@ impl SimDisk {
             return Err(DiskError::OutOfBounds);
         }
         file.flip(offset, bit);
+        self.faults.flipped = true;
         Ok(())
+    }
+
+    /// Whether bits of it were ever turned over.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.faults.flipped
     }
 
     /// The next sync fails. What it should have made durable never will be, though later syncs succeed:

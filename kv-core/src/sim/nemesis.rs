@@ -4,19 +4,22 @@
 //! bound except that each ends at some time; a cluster may well lose every node at once. [`run`] is a
 //! whole run under attack, the same on every platform for a seed.
 //!
-//! Left out is what the protocol is not built to survive: bits that turn over and reads of the wrong
-//! place, for what a table lost is not repaired from other replicas yet; and the loss of the founder's
-//! disk, or of a second disk before the first is filled again.
+//! In some runs the tables of one node rot: bits turn over, and reads give the bytes of another place. No
+//! other disk is lost in these.
+//!
+//! Left out is what the protocol is not built to survive: damage to the disk of the founder or its loss,
+//! and damage to a second disk before the first is filled again.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::action::Action;
+use super::action::{Action, TimedAction};
 use super::clock::Clocks;
 use super::config::{Chance, LinkConfig, NetworkConfig, SimConfig, Workload};
 use super::fault::{Fault, Faults};
 use super::world::World;
-use crate::id::Incarnation;
+use crate::disk::Disk;
+use crate::id::{FileKind, Incarnation};
 use crate::rng::{Ratio, Rng};
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
@@ -31,6 +34,10 @@ pub struct Nemesis {
     clients_choose: bool,
     /// The kinds of faults that it uses.
     faults: Faults,
+    /// Whether tables rot in this run, instead of disks being lost.
+    rots: bool,
+    /// The node whose tables do.
+    rotten: Option<u16>,
     /// The data folders that it wiped last, by their nodes.
     folders: BTreeMap<u16, Incarnation>,
 }
@@ -41,14 +48,22 @@ impl Nemesis {
     pub fn new(seed: u64) -> Self {
         let mut rng = Chance::Nemesis.generator(seed);
         let clients_choose = rng.below(3) == 0;
-        let (replicas_max, faults) = (REPLICAS, Faults::ALL);
-        Self { rng, replicas_max, clients_choose, faults, folders: BTreeMap::new() }
+        let rots = rng.below(3) == 0;
+        Self {
+            rng,
+            replicas_max: REPLICAS,
+            clients_choose,
+            faults: Faults::ALL,
+            rots,
+            rotten: None,
+            folders: BTreeMap::new(),
+        }
     }
 
     /// One that also changes the number of replicas, from 3 to this, and so moves partitions.
     #[must_use]
     pub fn moving_partitions(seed: u64, replicas_max: u64) -> Self {
-        Self { replicas_max: replicas_max.max(REPLICAS), ..Self::new(seed) }
+        Self { replicas_max: replicas_max.max(REPLICAS), rots: false, ..Self::new(seed) }
     }
 
     /// The same one, using only these kinds of faults.
@@ -76,7 +91,8 @@ impl Nemesis {
             ],
             workload: Workload {
                 clients: self.rng.between(1, 20) as u16,
-                per_second: 80,
+                // What is to rot must have come as far as a table.
+                per_second: if self.rots { 240 } else { 80 },
                 keys: self.rng.between(1, 12) as u32,
                 writes: Ratio::per_mille(600),
                 quorum: if self.clients_choose { self.majority() as u32 } else { 0 },
@@ -119,7 +135,7 @@ impl Nemesis {
         let node = self.rng.below(nodes) as u16;
         let other = self.rng.below(nodes) as u16;
         let everyone = || 0..world.nodes();
-        match self.rng.below(36) {
+        match self.rng.below(if self.rots { 40 } else { 36 }) {
             0..=2 => alloc::vec![Action::Crash { node }],
             3 | 4 => everyone().map(|node| Action::Crash { node }).collect(),
             5..=7 => alloc::vec![Action::Restart { node }],
@@ -140,7 +156,8 @@ impl Nemesis {
             32 => alloc::vec![Action::FailSync { node }],
             33 => alloc::vec![self.drift(node)],
             34 => alloc::vec![self.jump(node)],
-            _ => self.wipe(world, node).into_iter().collect(),
+            35 => self.wipe(world, node).into_iter().collect(),
+            _ => self.rot(world, node).into_iter().collect(),
         }
     }
 
@@ -173,6 +190,12 @@ impl Nemesis {
                 drop(world.act(Action::Crash { node }));
             }
             drop(world.act(Action::Restart { node }));
+            let rots = |timed: &TimedAction| matches!(timed.action, Action::Flip { node: of, .. } if of == node);
+            if world.failure(node).is_some() && world.actions().iter().any(rots) {
+                // Where it needs what was damaged to open, its words say to begin with an empty folder.
+                drop(world.act(Action::Wipe { node }));
+                drop(world.act(Action::Restart { node }));
+            }
         }
     }
 
@@ -238,11 +261,35 @@ impl Nemesis {
         };
         let whole = (0..world.nodes()).all(|index| filled(index) == Some(true));
         let mine = layout.members.get(&world.node_id(node))?.incarnation;
-        if node == 0 || !whole {
+        if node == 0 || !whole || self.rots {
             return None;
         }
         self.folders.insert(node, mine);
         Some(Action::Wipe { node })
+    }
+
+    /// A bit of a table turns over, or the next read of one goes astray; always on one node, which is not
+    /// the founder, and once all have joined.
+    fn rot(&mut self, world: &World, node: u16) -> Option<Action> {
+        let (place, offset) = (self.rng.any(), self.rng.any());
+        let (bit, misreads) = (self.rng.below(8) as u8, self.rng.below(3) == 0);
+        let layout = world.view(0)?.layout.filter(|layout| layout.moving.is_none())?;
+        let whole = layout.members.len() == usize::from(world.nodes());
+        let node = self.rotten.unwrap_or(node);
+        if node == 0 || !whole || u64::from(world.nodes()) < REPLICAS {
+            return None;
+        }
+        let disk = world.disk(node)?;
+        let mut tables = disk.list().ok()?;
+        tables.retain(|file| file.kind() == Some(FileKind::Table));
+        let file = *tables.get(place.checked_rem(tables.len() as u64)? as usize)?;
+        let offset = offset.checked_rem(disk.len(file).ok()?)?;
+        self.rotten = Some(node);
+        Some(if misreads {
+            Action::Misread { node }
+        } else {
+            Action::Flip { node, file, offset, bit }
+        })
     }
 
     fn groups(&mut self, nodes: u64) -> Vec<u8> {

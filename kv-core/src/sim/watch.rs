@@ -107,6 +107,10 @@ impl Watch {
         if !chosen || self.objection.is_some() || disk.is_log_durable() {
             return;
         }
+        if disk.is_damaged() {
+            // Not finding it there would prove nothing: a node may still have it in memory.
+            return;
+        }
         let held = durable_object(disk, self.partitions, key);
         let covers = |held: Object| object.siblings().all(|(dot, _)| held.clock().covers(dot));
         if held.is_some_and(covers) {

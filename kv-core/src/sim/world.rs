@@ -171,6 +171,13 @@ impl World {
         host.node()?.object(key, &host.disk)
     }
 
+    /// Whether a node that runs does not know what it holds under a key, for its disk is damaged there.
+    #[must_use]
+    pub fn is_lost(&self, index: u16, key: &[u8]) -> bool {
+        let host = self.hosts.get(usize::from(index));
+        host.is_some_and(|host| host.node().is_some_and(|node| node.is_lost(key, &host.disk)))
+    }
+
     /// Whether a node is running.
     #[must_use]
     pub fn is_up(&self, index: u16) -> bool {

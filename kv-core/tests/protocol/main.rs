@@ -4,6 +4,7 @@
 //! node loses power or its disk.
 
 mod chaos;
+mod damage;
 mod foreign;
 mod membership;
 mod net;

@@ -177,6 +177,15 @@ impl Net {
         self.node(index).object(key, &self.hosts[index].disk)
     }
 
+    /// Whether a node does not know what it holds under a key.
+    pub(crate) fn is_lost(&self, index: usize, key: &str) -> bool {
+        self.node(index).is_lost(key.as_bytes(), &self.hosts[index].disk)
+    }
+
+    pub(crate) fn disk(&mut self, index: usize) -> &mut SimDisk {
+        &mut self.hosts[index].disk
+    }
+
     pub(crate) fn hello(&self, index: usize) -> Hello {
         self.node(index).hello()
     }

@@ -8,7 +8,7 @@ use kv_core::settings::Setting;
 
 use crate::net::{Net, get, id, is_written, put, values};
 
-fn with_quorums(mut request: Request, read: Option<u32>, write: Option<u32>) -> Request {
+pub(crate) fn with_quorums(mut request: Request, read: Option<u32>, write: Option<u32>) -> Request {
     if let Request::Put { options, .. } | Request::Get { options, .. } = &mut request {
         *options = QuorumOptions { read_quorum: read, write_quorum: write, timeout: None };
     }
