@@ -8,6 +8,7 @@
 //!
 //! Left out: keys that nobody asks for. They stay suspect until somebody does.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -53,7 +54,7 @@ impl Eventual {
         let token = self.new_token();
         self.restoring.insert(key.clone(), Restoring { token, askers: Vec::new() });
         self.deadlines.insert((operation.deadline, token));
-        self.operations.insert(token, operation);
+        self.operations.insert(token, Box::new(operation));
         self.begin_read(ground, token);
     }
 
@@ -121,7 +122,7 @@ impl Eventual {
                 && matches!(operation.phase, Phase::Read)
                 && !matches!(operation.intent, Intent::Restore)
                 && operation.asked().any(|node| node == self.me)
-                && !operation.answers.contains_key(&self.me)
+                && !operation.answers.contains(self.me)
         };
         let lacking = self.operations.iter().filter(|(_, operation)| lacks(operation));
         for token in lacking.map(|(token, _)| *token).collect::<Vec<_>>() {
