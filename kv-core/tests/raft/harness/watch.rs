@@ -149,13 +149,7 @@ impl Watch {
     }
 
     /// What is committed stays so, and was on the disks of a quorum when it was.
-    fn commits(
-        &mut self,
-        hosts: &mut [Host],
-        number: u64,
-        view: &GroupView,
-        log: &Log,
-    ) -> Checked {
+    fn commits(&mut self, hosts: &mut [Host], number: u64, view: &GroupView, log: &Log) -> Checked {
         let group = view.group;
         // Who commits that it has left leads no longer at the end of the turn.
         let led = self.seen.get(&(number, group)).is_some_and(|seen| seen.led_in(view.term));
