@@ -14,6 +14,8 @@ use crate::{shell, test, workspace};
 pub(crate) enum Bench {
     /// First paint, asset sizes after gzip, frames per second with five nodes.
     Page,
+    /// The consensus machine beside raft-rs, both in memory.
+    Raft,
     /// Simulated events per second, natively and in WebAssembly, and the judge of histories.
     Sim,
     /// The storage engine beside fjall and RocksDB, as ratios.
@@ -37,9 +39,20 @@ pub(crate) fn run(what: Bench) -> Result<()> {
                 shell::run(test::playwright(&browser, &kv, &page)?.args(["run", "bench"]))
             })
         }
+        Bench::Raft => raft(),
         Bench::Sim => simulator(),
         Bench::Storage { options } => storage(&options),
     }
+}
+
+fn raft() -> Result<()> {
+    shell::step("measure consensus", "the same three replicas of each, round by round", || {
+        let mut cargo = workspace::cargo();
+        cargo.args(["run", "--release", "--manifest-path", "bench/Cargo.toml"]);
+        cargo.args(["--package", "kv-bench-raft"]);
+        cargo.env("CARGO_TARGET_DIR", workspace::target_folder()?.join("bench"));
+        shell::run(&mut cargo)
+    })
 }
 
 fn simulator() -> Result<()> {
