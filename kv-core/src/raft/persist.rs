@@ -153,8 +153,7 @@ impl Opened {
             };
             groups.push(group);
             let Some(next) = group.0.checked_add(1) else { break };
-            start = key(GroupId(next), 0);
-            start.pop();
+            start = key(GroupId(next), 0)[..9].to_vec();
         }
         Ok(groups)
     }
@@ -177,9 +176,11 @@ impl Group {
             batch.remove_range(entry_key(core.group, first), key(core.group, ENTRY + 1));
         }
         if let Some(first) = unwritten.entries {
+            let mut value = Vec::new();
             for entry in core.log.from(first) {
-                let value = codec::encode(&(entry.id.term, &entry.payload));
-                batch.put(entry_key(core.group, entry.id.index), value);
+                value.clear();
+                codec::encode_onto(&(entry.id.term, &entry.payload), &mut value);
+                batch.put(entry_key(core.group, entry.id.index), &value);
             }
         }
         if unwritten.forget || unwritten.incoming.is_some() {
@@ -241,24 +242,25 @@ const ENTRY: u8 = b'e';
 const INCOMING: u8 = b'i';
 const STATE: u8 = b's';
 
-fn key(group: GroupId, kind: u8) -> Vec<u8> {
-    let mut key = Vec::with_capacity(18);
-    key.extend_from_slice(GROUPS);
-    key.extend_from_slice(&group.0.to_be_bytes());
-    key.push(kind);
+fn key(group: GroupId, kind: u8) -> [u8; 10] {
+    let mut key = [kind; 10];
+    key[..1].copy_from_slice(GROUPS);
+    key[1..9].copy_from_slice(&group.0.to_be_bytes());
     key
 }
 
-fn entry_key(group: GroupId, index: Index) -> Vec<u8> {
-    let mut key = key(group, ENTRY);
-    key.extend_from_slice(&index.0.to_be_bytes());
-    key
+fn entry_key(group: GroupId, index: Index) -> [u8; 18] {
+    let mut entry = [0; 18];
+    entry[..10].copy_from_slice(&key(group, ENTRY));
+    entry[10..].copy_from_slice(&index.0.to_be_bytes());
+    entry
 }
 
-fn chunk_key(group: GroupId, number: u32) -> Vec<u8> {
-    let mut key = key(group, CHUNK);
-    key.extend_from_slice(&number.to_be_bytes());
-    key
+fn chunk_key(group: GroupId, number: u32) -> [u8; 14] {
+    let mut chunk = [0; 14];
+    chunk[..10].copy_from_slice(&key(group, CHUNK));
+    chunk[10..].copy_from_slice(&number.to_be_bytes());
+    chunk
 }
 
 fn write_base(core: &Core, batch: &mut Batch) {
@@ -314,4 +316,23 @@ fn count_chunks(group: GroupId, store: &Store, disk: &impl Disk) -> Result<u32, 
         count += 1;
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_tells_its_group_and_its_entry() {
+        let id = EntryId { term: Term(3), index: Index(0x0102_0304_0506_0708) };
+        let group = GroupId(0x1112_1314_1516_1718);
+        let key = entry_key(group, id.index);
+        assert_eq!(&key, b"r\x11\x12\x13\x14\x15\x16\x17\x18e\x01\x02\x03\x04\x05\x06\x07\x08");
+        let payload = Payload::Command(Bytes::from_static(b"put"));
+        let value = codec::encode(&(id.term, &payload));
+        assert_eq!(parse_entry(&key, &value), Some(Entry { id, payload }));
+        for key in [&key[..], &chunk_key(group, 7), &super::key(group, BASE)] {
+            assert_eq!(group_of_key(key), Some(group));
+        }
+    }
 }
