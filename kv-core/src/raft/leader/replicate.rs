@@ -217,17 +217,17 @@ fn send_entries(core: &mut Core, peer: Replica, progress: &mut Progress) -> bool
     let before = progress.next.previous();
     let Some(term) = core.log.term(before) else { return false };
     let prev = EntryId { term, index: before };
-    let mut entries = Vec::new();
-    let mut bytes = 0;
+    let (mut count, mut bytes) = (0, 0);
     if progress.may_send(core.limits.in_flight_max, core.limits.in_flight_bytes_max) {
         for entry in core.log.from(progress.next) {
-            if !entries.is_empty() && core.limits.append_bytes_max < bytes + entry.bytes() {
+            if 0 < count && core.limits.append_bytes_max < bytes + entry.bytes() {
                 break;
             }
             bytes += entry.bytes();
-            entries.push(Entry::clone(entry));
+            count += 1;
         }
     }
+    let entries: Vec<Entry> = core.log.from(progress.next).take(count).cloned().collect();
     let last = entries.last().map_or(before, |entry| entry.id.index);
     progress.told = progress.told.max(core.commit.min(last));
     progress.sent(last, bytes);
