@@ -3,6 +3,8 @@
 //! One driver (`cluster.rs`) for both machines (`ours.rs`, `theirs.rs`): three replicas in one process,
 //! messages handed over as values, disks that are in memory and sync at once. Rounds alternate between
 //! the two; what counts is the processor time of the one thread, median over the rounds.
+//!
+//! For a profiler: `kv-bench-raft kv one` measures only that machine, and only the lines that begin so.
 
 mod cluster;
 mod idle;
@@ -42,41 +44,52 @@ enum Load {
     Together,
 }
 
+/// A line of the table: its name, the load, and whether raft-rs gathers entries.
+const LINES: [(&str, Load, bool); 4] = [
+    ("one at a time", Load::Single, false),
+    ("64 proposals, then a turn", Load::Many, false),
+    ("64 proposals, batch_append", Load::Many, true),
+    ("64 in one proposal", Load::Together, false),
+];
+
 fn main() {
-    let chosen = std::env::args().nth(1).unwrap_or_default();
-    let lines = [
-        ("one at a time", Load::Single, false),
-        ("64 proposals, then a turn", Load::Many, false),
-        ("64 proposals, batch_append", Load::Many, true),
-        ("64 in one proposal", Load::Together, false),
-    ];
+    let mut arguments = std::env::args().skip(1);
+    let only = Only { machine: arguments.next(), line: arguments.next() };
     println!("3 replicas, {COMMAND_BYTES} bytes each, {ROUNDS} rounds, medians of processor time");
     println!("{:<40}{:>14}{:>14}{:>12}", "commands per second", "kv", "raft-rs", "kv/raft-rs");
-    for (name, load, gathers) in lines {
-        let options = Options { gathers };
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            if chosen != Theirs::NAME {
-                ours.push(commands_per_second::<Ours>(load, options));
-            }
-            if chosen != Ours::NAME {
-                theirs.push(commands_per_second::<Theirs>(load, options));
-            }
+    for (name, load, gathers) in LINES {
+        if only.has_line(name) {
+            let options = Options { gathers };
+            let ours = || commands_per_second::<Ours>(load, options);
+            let theirs = || commands_per_second::<Theirs>(load, options);
+            let (ours, theirs) = rounds(&only, ours, theirs);
+            let (ours, theirs) = (median(ours), median(theirs));
+            println!("  {name:<38}{ours:>14.0}{theirs:>14.0}{:>12.2}", ours / theirs);
         }
-        let (ours, theirs) = (median(ours), median(theirs));
-        println!("  {name:<38}{ours:>14.0}{theirs:>14.0}{:>12.2}", ours / theirs);
     }
-    if chosen.is_empty() {
-        idle();
+    if only.has_line("idle") {
+        idle(&only);
     }
 }
 
-fn idle() {
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(cost_of_idling::<Ours>());
-        theirs.push(cost_of_idling::<Theirs>());
+/// What is measured, if not everything.
+struct Only {
+    machine: Option<String>,
+    line: Option<String>,
+}
+
+impl Only {
+    fn has_machine(&self, name: &str) -> bool {
+        self.machine.as_ref().is_none_or(|machine| machine == name)
     }
+
+    fn has_line(&self, name: &str) -> bool {
+        self.line.as_ref().is_none_or(|line| name.starts_with(line))
+    }
+}
+
+fn idle(only: &Only) {
+    let (ours, theirs) = rounds(only, cost_of_idling::<Ours>, cost_of_idling::<Theirs>);
     let name = format!("{GROUPS} idle groups on 3 nodes");
     println!("{name:<40}{:>14}{:>14}{:>12}", "kv", "raft-rs", "raft-rs/kv");
     let (millis, theirs_millis) = (median(part(&ours, 0)), median(part(&theirs, 0)));
@@ -84,6 +97,16 @@ fn idle() {
     println!("{name:<40}{millis:>14.2}{theirs_millis:>14.2}{:>12.2}", theirs_millis / millis);
     let (count, theirs_count) = (median(part(&ours, 1)), median(part(&theirs, 1)));
     println!("{:<40}{count:>14.0}{theirs_count:>14.0}", "  messages per second, all nodes");
+}
+
+/// What both came to, in turns.
+fn rounds<T>(only: &Only, ours: impl Fn() -> T, theirs: impl Fn() -> T) -> (Vec<T>, Vec<T>) {
+    let (mut of_ours, mut of_theirs) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        of_ours.extend(only.has_machine(Ours::NAME).then(&ours));
+        of_theirs.extend(only.has_machine(Theirs::NAME).then(&theirs));
+    }
+    (of_ours, of_theirs)
 }
 
 fn commands_per_second<N: Node>(load: Load, options: Options) -> f64 {
