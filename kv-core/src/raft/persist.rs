@@ -153,7 +153,7 @@ impl Opened {
             };
             groups.push(group);
             let Some(next) = group.0.checked_add(1) else { break };
-            start = key(GroupId(next), 0)[..9].to_vec();
+            start = prefix(GroupId(next)).to_vec();
         }
         Ok(groups)
     }
@@ -176,7 +176,8 @@ impl Group {
             batch.remove_range(entry_key(core.group, first), key(core.group, ENTRY + 1));
         }
         if let Some(first) = unwritten.entries {
-            let mut value = Vec::new();
+            let bytes = core.log.get(first).map_or(0, Entry::bytes);
+            let mut value = Vec::with_capacity(bytes as usize);
             for entry in core.log.from(first) {
                 value.clear();
                 codec::encode_onto(&(entry.id.term, &entry.payload), &mut value);
@@ -242,10 +243,15 @@ const ENTRY: u8 = b'e';
 const INCOMING: u8 = b'i';
 const STATE: u8 = b's';
 
+fn prefix(group: GroupId) -> [u8; 9] {
+    let mut prefix = [GROUPS[0]; 9];
+    prefix[1..].copy_from_slice(&group.0.to_be_bytes());
+    prefix
+}
+
 fn key(group: GroupId, kind: u8) -> [u8; 10] {
     let mut key = [kind; 10];
-    key[..1].copy_from_slice(GROUPS);
-    key[1..9].copy_from_slice(&group.0.to_be_bytes());
+    key[..9].copy_from_slice(&prefix(group));
     key
 }
 
