@@ -127,11 +127,14 @@ impl Leader {
         if reached <= core.commit || core.log.term(reached) != Some(core.term) {
             return Fate::Leads;
         }
+        // What on_commit sees to, it does once: with the entry of the membership in force, at the
+        // earliest with the first of this term.
+        let settled = core.log.membership().0.max(self.first) <= core.commit;
         core.commit_to(reached);
         while let Some((_, bytes)) = self.uncommitted.pop_front_if(|(index, _)| *index <= reached) {
             self.uncommitted_bytes -= bytes;
         }
-        self.on_commit(core, now)
+        if settled { Fate::Leads } else { self.on_commit(core, now) }
     }
 
     /// A timer may have run out.

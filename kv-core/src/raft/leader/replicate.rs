@@ -58,7 +58,7 @@ impl Leader {
                     Flow::Snapshot(_) | Flow::Replicate(_) => {}
                 }
                 if news {
-                    return self.on_news(core, now, from);
+                    return self.on_news(core, now, from, matched);
                 }
             }
             Appended::Missing { prev, hint } => {
@@ -70,13 +70,14 @@ impl Leader {
         Fate::Leads
     }
 
-    fn on_news(&mut self, core: &mut Core, now: Mono, from: Replica) -> Fate {
+    fn on_news(&mut self, core: &mut Core, now: Mono, from: Replica, matched: Index) -> Fate {
         if let Some((to, _)) = self.transfer
             && to == from
         {
             self.hand_on(core, to);
         }
-        let fate = self.count(core, now);
+        // Confirming what is committed commits no more.
+        let fate = if core.commit < matched { self.count(core, now) } else { Fate::Leads };
         if fate == Fate::Leads {
             self.on_caught_up(core, now);
         }
