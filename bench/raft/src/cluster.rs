@@ -27,8 +27,11 @@ pub(crate) trait Node: Sized {
     /// Ends a turn: writes, sends, applies. Returns how many commands were applied.
     fn turn(&mut self, send: impl FnMut(usize, Self::Message)) -> u64;
 
-    /// Time has come so far, in microseconds; what is due is done.
-    fn tick(&mut self, now: u64);
+    /// Time has come so far, in microseconds.
+    fn set_time(&mut self, now: u64);
+
+    /// What is due is done.
+    fn tick(&mut self);
 
     /// When the next tick is wanted.
     fn next_deadline(&self) -> u64;

@@ -34,9 +34,7 @@ impl<N: Node> Idle<N> {
         for group in 0..count {
             idle.run_until(group as u64 * HEARTBEAT / count as u64);
             let leader = group % REPLICAS;
-            for me in 0..REPLICAS {
-                idle.groups[group][me].tick(idle.now);
-            }
+            idle.groups[group][leader].set_time(idle.now);
             idle.groups[group][leader].campaign();
             idle.let_talk(group, leader);
             for me in 0..REPLICAS {
@@ -52,7 +50,8 @@ impl<N: Node> Idle<N> {
         while let Some((due, me)) = self.first().filter(|(due, _)| *due <= end) {
             self.now = self.now.max(due);
             let Some(Reverse((_, group))) = self.deadlines[me].pop() else { break };
-            self.groups[group][me].tick(self.now);
+            self.groups[group][me].set_time(self.now);
+            self.groups[group][me].tick();
             self.let_talk(group, me);
             let next = self.groups[group][me].next_deadline();
             self.deadlines[me].push(Reverse((next, group)));
@@ -82,7 +81,7 @@ impl<N: Node> Idle<N> {
             for (group, from, to, message) in std::mem::take(&mut on_their_way) {
                 self.messages += 1;
                 let node = &mut self.groups[group][to];
-                node.tick(self.now);
+                node.set_time(self.now);
                 node.step(from, message);
                 node.turn(|next, message| on_their_way.push((group, to, next, message)));
             }

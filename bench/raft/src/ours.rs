@@ -88,11 +88,12 @@ impl Node for Ours {
         commands
     }
 
-    fn tick(&mut self, now: u64) {
+    fn set_time(&mut self, now: u64) {
         self.now = Mono(now);
-        if self.group.next_deadline().is_some_and(|due| due <= self.now) {
-            self.group.tick(self.now);
-        }
+    }
+
+    fn tick(&mut self) {
+        self.group.tick(self.now);
     }
 
     fn next_deadline(&self) -> u64 {

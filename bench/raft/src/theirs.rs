@@ -13,6 +13,8 @@ use crate::cluster::{
 
 pub(crate) struct Theirs {
     node: RawNode<MemStorage>,
+    /// Time there is counted in ticks, one in each heartbeat.
+    now: u64,
     next_tick: u64,
     compacted: u64,
 }
@@ -42,7 +44,7 @@ impl Node for Theirs {
         let storage = MemStorage::new_with_conf_state((voters, Vec::new()));
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let node = RawNode::new(&config, storage, &logger).expect("the configuration is sound");
-        Self { node, next_tick: HEARTBEAT, compacted: 0 }
+        Self { node, now: 0, next_tick: HEARTBEAT, compacted: 0 }
     }
 
     fn campaign(&mut self) {
@@ -109,8 +111,12 @@ impl Node for Theirs {
         commands
     }
 
-    fn tick(&mut self, now: u64) {
-        while self.next_tick <= now {
+    fn set_time(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    fn tick(&mut self) {
+        while self.next_tick <= self.now {
             self.next_tick += HEARTBEAT;
             self.node.tick();
         }
