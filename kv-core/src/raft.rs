@@ -174,6 +174,9 @@ enum Role {
 /// absence goes further.
 const TERM_LEAP_MAX: u64 = 1 << 32;
 
+/// For how many election timeouts a replica rests that was told that it has left the group.
+const REST: u64 = 10;
+
 impl Group {
     /// A replica as its disk remembers it. What was read back may never have been synced: none of it
     /// counts as durable until [`Self::synced`] reports the position at which it was opened. The seed
@@ -196,7 +199,6 @@ impl Group {
             leader: None,
             heard: now,
             deadline: now,
-            removed: false,
             reads: Vec::new(),
             attempts,
             incoming: opened.incoming,
@@ -316,7 +318,7 @@ impl Group {
 
     /// Stands for election now, whatever the clock says: somebody has said so, or the group is new.
     pub fn campaign(&mut self, now: Mono) {
-        if !self.is_leader() && self.core.membership().is_voter(self.core.me) {
+        if !self.is_leader() && self.may_campaign() {
             self.stand_for_election(now, false);
             self.settle_role(now);
         }
@@ -505,9 +507,16 @@ impl Group {
     /// Lets go of all entries up to this one, which the state machine has durably applied.
     pub fn compact_to(&mut self, upto: Index) {
         let core = &mut self.core;
-        if core.log.base().index < upto && upto <= core.applicable().min(core.applied) {
+        // Who was told the log from its beginning does not know the founders; what it makes of its log
+        // for others must name members.
+        let names_members = core.log.membership_at(upto).1.is_sound();
+        let has = core.log.base().index < upto && upto <= core.applicable().min(core.applied);
+        if has && names_members {
             core.log.compact(upto);
             core.unwritten.base = true;
+            if core.incoming.as_ref().is_some_and(|incoming| incoming.ends_by(upto)) {
+                core.forget_incoming();
+            }
         }
     }
 
@@ -569,15 +578,11 @@ impl Group {
 impl Group {
     /// Why a message is not even looked at.
     fn objection(&self, from: Replica, message: &RaftMessage) -> Option<DropReason> {
-        let impostor = |known: Replica| known.node == from.node && known != from;
         if message.to != self.core.me.incarnation || message.group != self.core.group {
             Some(DropReason::Misdirected)
         } else if self.core.term.0.saturating_add(TERM_LEAP_MAX) < message.term.0 {
             Some(DropReason::FutureTerm)
-        } else if from == self.core.me
-            || (!self.core.membership().contains(from)
-                && self.core.membership().replicas().any(impostor))
-        {
+        } else if from == self.core.me {
             Some(DropReason::Impostor)
         } else {
             None
@@ -670,7 +675,7 @@ impl Group {
                 }
             }
             RaftBody::TimeoutNow => {
-                if !self.is_leader() && self.core.membership().is_voter(self.core.me) {
+                if !self.is_leader() && self.may_campaign() {
                     self.stand_for_election(now, true);
                 }
             }
@@ -694,7 +699,6 @@ impl Group {
             self.follow(now, Some(from));
             self.core.event(RaftEvent::Follows { leader: from, term: self.core.term });
         }
-        self.core.removed = false;
         self.core.heard = now;
         self.core.draw_deadline(now);
         let Role::Follower(follower) = &mut self.role else { return };
@@ -755,18 +759,19 @@ impl Group {
         self.settle_role(now);
     }
 
-    /// Somebody who follows a leader says that this replica has left the group. Should it be wrong, the
-    /// leader will be heard.
+    /// Somebody who follows a leader says that this replica has left the group. That may be long ago: it
+    /// goes on asking, but seldom.
     fn on_removed(&mut self, now: Mono) {
         if matches!(self.role, Role::Candidate(_)) {
             self.follow(now, None);
-            self.core.removed = true;
+            let rest = self.core.limits.election_timeout.0.saturating_mul(REST);
+            self.core.deadline = now + Micros(rest);
             self.core.event(RaftEvent::Removed);
         }
     }
 
     fn may_campaign(&self) -> bool {
-        self.core.membership().is_voter(self.core.me) && !self.core.removed && !self.core.stuck
+        self.core.may_lead() && !self.core.stuck
     }
 
     fn tick_election(&mut self, now: Mono) {

@@ -35,8 +35,6 @@ pub(super) struct Core {
     pub(super) heard: Mono,
     /// When this replica stands for election unless it hears from a leader.
     pub(super) deadline: Mono,
-    /// Whether somebody said that this replica is no longer one of the group.
-    pub(super) removed: bool,
     /// Reads that wait until this much is applied.
     pub(super) reads: Vec<(Index, ReadId)>,
     /// The number of the last question to a leader. It begins anywhere and is never used again, not
@@ -166,6 +164,20 @@ impl Core {
         if let Some(from) = &mut self.unwritten.entries {
             *from = first.min(*from);
         }
+    }
+
+    /// The state that is being received is no longer needed.
+    pub(super) fn forget_incoming(&mut self) {
+        self.incoming = None;
+        self.unwritten.incoming = None;
+        self.unwritten.chunks.clear();
+        self.unwritten.forget = true;
+    }
+
+    /// Whether this replica has a vote in the membership in force or, as long as that may not be
+    /// committed, had one before: it may be needed until it is (dissertation, 4.2.2).
+    pub(super) fn may_lead(&self) -> bool {
+        self.log.memberships_since(self.commit).any(|membership| membership.is_voter(self.me))
     }
 
     /// Entries up to here are committed, which this replica has.

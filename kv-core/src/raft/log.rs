@@ -145,6 +145,12 @@ impl Log {
         (*at, membership)
     }
 
+    /// The membership that was in force at an entry, and all that came later.
+    pub(super) fn memberships_since(&self, index: Index) -> impl Iterator<Item = &Membership> {
+        let first = self.memberships.iter().rposition(|(at, _)| *at <= index).unwrap_or(0);
+        self.memberships.range(first..).map(|(_, membership)| &**membership)
+    }
+
     /// Adds the next entry.
     pub(super) fn push(&mut self, entry: Entry) {
         debug_assert!(entry.id.index == self.last().index.next(), "indexes have no gaps");

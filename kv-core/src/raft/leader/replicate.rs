@@ -101,11 +101,15 @@ impl Leader {
         }
         match &progress.flow {
             Flow::Snapshot(transfer) => match &transfer.manifest {
-                Some((_, manifest)) => {
+                Some((_, manifest)) if core.log.base().index <= manifest.last.index => {
                     let body = RaftBody::Offer(Box::new((**manifest).clone()));
                     core.send(from, After::Nothing, body);
                 }
-                None => self.offer_snapshot(core),
+                // There is none yet, or no entry here follows on it any more.
+                Some(_) | None => {
+                    progress.need_snapshot();
+                    self.offer_snapshot(core);
+                }
             },
             // Even an empty message finds out whether one before it was lost.
             Flow::Probe { .. } | Flow::Replicate(_) => {

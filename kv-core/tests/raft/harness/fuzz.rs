@@ -368,17 +368,46 @@ impl Nemesis {
         }
     }
 
+    /// Every replica of a group in a line.
+    fn words(&self, group: GroupId) -> String {
+        let names = |replicas: &BTreeSet<Replica>| -> Vec<u64> {
+            replicas.iter().map(|replica| replica.incarnation.0).collect()
+        };
+        let line = |number| {
+            let Some(view) = self.cluster.view(number, group) else { return String::new() };
+            let Membership { voters, outgoing, learners } = &view.membership;
+            let peers = view.peers.iter().map(|peer| {
+                let (name, matched) = (peer.replica.incarnation.0, peer.matched.0);
+                format!(" {name}:{matched}<{} {}", peer.next.0, peer.flow)
+            });
+            format!(
+                "{} {} t{} {}..{} durable {} commit {} applied {} voters {:?} outgoing {:?} learners {:?}{}\n",
+                view.me.incarnation.0,
+                view.role.name(),
+                view.term.0,
+                view.base,
+                view.last,
+                view.durable.0,
+                view.commit.0,
+                view.applied.0,
+                names(voters),
+                names(outgoing),
+                names(learners),
+                peers.collect::<String>(),
+            )
+        };
+        self.cluster.numbers().map(line).collect()
+    }
+
     /// What a group still suffers from.
     fn illness(&self, group: GroupId) -> Option<String> {
         let views = self.cluster.numbers().filter_map(|n| self.cluster.view(n, group));
         let leaders: Vec<_> = views.filter(|view| view.role == RoleView::Leader).collect();
         let [leader] = &leaders[..] else {
-            let views: Vec<_> =
-                self.cluster.numbers().map(|n| self.cluster.view(n, group)).collect();
-            return Some(format!("{} leaders of {group:?}: {views:#?}", leaders.len()));
+            return Some(format!("{} leaders of {group:?}\n{}", leaders.len(), self.words(group)));
         };
         if leader.membership.is_joint() || leader.changing {
-            return Some(format!("a change is not done: {leader:#?}"));
+            return Some(format!("a change is not done\n{}", self.words(group)));
         }
         let present = |replica: &Replica| self.cluster.replica(replica.node.0) == *replica;
         for replica in leader.membership.replicas().filter(present) {
@@ -389,7 +418,7 @@ impl Nemesis {
                     && view.applied == leader.last.index
             });
             if !same {
-                return Some(format!("{replica:?} is behind: {view:#?} {leader:#?}"));
+                return Some(format!("n{} is behind\n{}", replica.node.0, self.words(group)));
             }
         }
         None
