@@ -42,7 +42,7 @@ mod quorum;
 mod snapshot;
 mod view;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -199,7 +199,7 @@ impl Group {
             leader: None,
             heard: now,
             deadline: now,
-            reads: Vec::new(),
+            reads: VecDeque::new(),
             attempts,
             incoming: opened.incoming,
             keeps_chunks: opened.installed.is_some(),
@@ -323,6 +323,7 @@ impl Group {
 
     /// A timer may have run out.
     pub fn tick(&mut self, now: Mono) {
+        self.core.give_up_waiting_reads(now);
         match &mut self.role {
             Role::Leader(leader) => {
                 if leader.tick(&mut self.core, now) == Fate::StepsDown {
@@ -342,14 +343,12 @@ impl Group {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
         let election = self.may_campaign().then_some(self.core.deadline);
-        match &self.role {
-            Role::Leader(leader) => Some(leader.next_deadline()),
-            Role::Candidate(_) => election,
-            Role::Follower(follower) => {
-                let reads = follower.next_read_deadline(&self.core);
-                election.into_iter().chain(reads).min()
-            }
-        }
+        let (role, asked) = match &self.role {
+            Role::Leader(leader) => (Some(leader.next_deadline()), None),
+            Role::Candidate(_) => (election, None),
+            Role::Follower(follower) => (election, follower.next_read_deadline(&self.core)),
+        };
+        role.into_iter().chain(asked).chain(self.core.next_read_deadline()).min()
     }
 
     /// Ends a turn: what it brought is sent.
@@ -382,7 +381,7 @@ impl Group {
 
     /// The next entry for the state machine: committed, on disk, and not shown before.
     pub fn next_committed(&mut self) -> Option<Entry> {
-        if self.core.applicable() <= self.core.applied {
+        if self.core.applicable() <= self.core.applied || self.core.out.installed.is_some() {
             return None;
         }
         let entry = self.core.log.get(self.core.applied.next())?.clone();
@@ -408,6 +407,9 @@ impl Group {
 
     /// The next read that can be served, or cannot be.
     pub fn next_read(&mut self) -> Option<(ReadId, Result<Index, ReadError>)> {
+        if self.core.out.installed.is_some() {
+            return None; // It may be served from that state only.
+        }
         self.core.out.reads.pop_front()
     }
 
@@ -462,6 +464,9 @@ impl Group {
     /// A state that took the place of the log: the state machine begins with it before the next entry.
     /// Its chunks are in the owner's store until [`Self::forget_chunks`].
     pub fn take_installed(&mut self) -> Option<Manifest> {
+        if !self.core.unwritten.is_empty() {
+            return None; // Parts of it may not be there yet.
+        }
         self.core.out.installed.take()
     }
 
@@ -644,7 +649,7 @@ impl Group {
                 if let Role::Follower(follower) = &mut self.role
                     && self.core.leader == Some(from)
                 {
-                    follower.on_read_reply(&mut self.core, attempt, index);
+                    follower.on_read_reply(&mut self.core, now, attempt, index);
                 }
             }
             RaftBody::TimeoutNow => {

@@ -35,8 +35,8 @@ pub(super) struct Core {
     pub(super) heard: Mono,
     /// When this replica stands for election unless it hears from a leader.
     pub(super) deadline: Mono,
-    /// Reads that wait until this much is applied.
-    pub(super) reads: Vec<(Index, ReadId)>,
+    /// Reads that wait until this much is applied, and until when; the oldest first.
+    pub(super) reads: VecDeque<(Index, ReadId, Mono)>,
     /// The number of the last question to a leader. It begins anywhere and is never used again, not
     /// even after a restart: a late answer must not pass for that to another question.
     pub(super) attempts: u64,
@@ -191,11 +191,33 @@ impl Core {
         self.commit.min(self.log.durable())
     }
 
+    /// Answers a read as soon as this much is applied.
+    pub(super) fn await_applied(&mut self, now: Mono, index: Index, id: ReadId) {
+        self.reads.push_back((index, id, now + self.limits.election_timeout));
+        self.release_reads();
+    }
+
     /// Answers the reads whose entry is applied.
     pub(super) fn release_reads(&mut self) {
-        let applied = self.applied;
-        let ready = self.reads.extract_if(.., |(index, _)| *index <= applied);
-        self.out.reads.extend(ready.map(|(index, id)| (id, Ok(index))));
+        let (applied, out) = (self.applied, &mut self.out.reads);
+        self.reads.retain(|(index, id, _)| {
+            if *index <= applied {
+                out.push_back((*id, Ok(*index)));
+            }
+            applied < *index
+        });
+    }
+
+    /// Reads that have waited too long wait no longer: who has left the group never applies more.
+    pub(super) fn give_up_waiting_reads(&mut self, now: Mono) {
+        while let Some((_, id, _)) = self.reads.pop_front_if(|(_, _, until)| *until <= now) {
+            self.out.reads.push_back((id, Err(ReadError::Unanswered)));
+        }
+    }
+
+    /// When the first of them will have waited too long.
+    pub(super) fn next_read_deadline(&self) -> Option<Mono> {
+        self.reads.front().map(|(_, _, until)| *until)
     }
 
     /// A time for an election, different on each replica (Raft paper, 5.2).

@@ -74,10 +74,9 @@ impl Follower {
     }
 
     /// The leader answered.
-    pub(super) fn on_read_reply(&mut self, core: &mut Core, attempt: u64, index: Index) {
+    pub(super) fn on_read_reply(&mut self, core: &mut Core, now: Mono, attempt: u64, index: Index) {
         let Some((id, _)) = self.asked.remove(&attempt) else { return };
-        core.reads.push((index, id));
-        core.release_reads();
+        core.await_applied(now, index, id);
         // The leader has committed this much, so what is the same here is committed too.
         core.commit_to(index.min(self.common));
     }

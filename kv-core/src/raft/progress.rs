@@ -174,15 +174,18 @@ impl Progress {
         }
     }
 
-    /// The replica answered a heartbeat. If nothing has moved for so long, messages were lost, and one
-    /// more is to be sent.
+    /// The replica answered a heartbeat. If nothing has moved for so long, messages were lost: it is
+    /// tried again where it is known to be. Returns whether so.
     pub(super) fn resume(&mut self) -> bool {
         if !core::mem::take(&mut self.stalled) {
             return false;
         }
         match &mut self.flow {
             Flow::Probe { waiting } => *waiting = false,
-            Flow::Replicate(in_flight) => in_flight.forget_first(),
+            Flow::Replicate(_) => {
+                self.next = self.matched.next();
+                self.flow = Flow::Probe { waiting: false };
+            }
             Flow::Snapshot(transfer) => transfer.next = transfer.acked,
         }
         true
@@ -191,13 +194,8 @@ impl Progress {
 
 impl InFlight {
     fn answered(&mut self, upto: Index) {
-        while self.messages.front().is_some_and(|(last, _)| *last <= upto) {
-            self.forget_first();
+        while let Some((_, bytes)) = self.messages.pop_front_if(|(last, _)| *last <= upto) {
+            self.bytes -= bytes;
         }
-    }
-
-    fn forget_first(&mut self) {
-        let first = self.messages.pop_front();
-        self.bytes -= first.map_or(0, |(_, bytes)| bytes);
     }
 }

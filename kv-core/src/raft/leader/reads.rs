@@ -95,13 +95,12 @@ impl Leader {
         }
         for (reader, index) in core::mem::take(&mut self.reads.asked) {
             match reader {
-                Reader::Here(id) => core.reads.push((index, id)),
+                Reader::Here(id) => core.await_applied(now, index, id),
                 Reader::There(peer, attempt) => {
                     core.send(peer, After::Nothing, RaftBody::ReadReply { attempt, index });
                 }
             }
         }
-        core.release_reads();
         self.begin_reads(core, now);
     }
 

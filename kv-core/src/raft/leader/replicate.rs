@@ -110,7 +110,6 @@ impl Leader {
                     self.offer_snapshot(core);
                 }
             },
-            // Even an empty message finds out whether one before it was lost.
             Flow::Probe { .. } | Flow::Replicate(_) => {
                 if !send_entries(core, from, progress) {
                     progress.need_snapshot();

@@ -363,7 +363,8 @@ impl Nemesis {
         }
         let owed = self.cluster.numbers().find(|n| self.cluster.clients.unanswered(*n) > 0);
         if let Some(number) = owed {
-            let objection = || format!("n{number} never answers a read");
+            let words: String = self.cluster.groups().map(|group| self.words(group)).collect();
+            let objection = || format!("n{number} never answers a read\n{words}");
             self.cluster.objection.get_or_insert_with(objection);
         }
     }

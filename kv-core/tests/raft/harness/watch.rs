@@ -173,7 +173,9 @@ impl Watch {
         }
         if known < view.commit && leads {
             let last = log.get(view.commit).ok_or("what is committed is not there")?.id;
-            is_on_a_quorum(hosts, group, last, &view.membership)?;
+            // A commit may bring about the next membership; it was counted in the one before.
+            let before = self.seen.get(&(number, group)).map_or(view.last, |seen| seen.last);
+            is_on_a_quorum(hosts, group, last, log.membership_at(before.index).1)?;
         }
         Ok(())
     }
@@ -188,14 +190,18 @@ fn is_on_a_quorum(
 ) -> Checked {
     let mut holds = |replica: &Replica| {
         let host = &mut hosts[replica.node.0 as usize - 1];
-        let is_there = host.replica() == *replica;
-        let image = host.durable(group).filter(|_| is_there);
-        image.is_some_and(|image| id.index <= image.log().base().index || image.log().matches(id))
+        if host.replica() != *replica {
+            return true; // Its disk is lost; what it confirmed was on it, as `promises` saw.
+        }
+        host.durable(group)
+            .is_some_and(|image| id.index <= image.log().base().index || image.log().matches(id))
     };
     for voters in [&membership.voters, &membership.outgoing] {
         let held = voters.iter().filter(|voter| holds(voter)).count();
         if !voters.is_empty() && held <= voters.len() / 2 {
-            return Err(format!("{id} is committed and on {held} disks of {}", voters.len()));
+            let disks: Vec<_> =
+                voters.iter().map(|voter| (voter.incarnation.0, holds(voter))).collect();
+            return Err(format!("{id} is committed, on disk? {disks:?}"));
         }
     }
     Ok(())
