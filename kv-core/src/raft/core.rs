@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::log::Log;
 use super::snapshot::Incoming;
 use super::{Limits, RaftEvent, ReadError, ReadId};
+use crate::bugs::{Bug, planted};
 use crate::id::{GroupId, Index, LogPosition, Replica, Term};
 use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload, RaftBody, RaftMessage};
 use crate::rng::Rng;
@@ -117,6 +118,13 @@ impl Core {
     /// Sends a message that speaks of another term than this replica's.
     pub(super) fn send_in(&mut self, term: Term, to: Replica, after: After, body: RaftBody) {
         debug_assert!(to != self.me, "a replica does not write to itself");
+        let early = match &body {
+            RaftBody::VoteReply { .. } => planted(Bug::VoteUnsynced),
+            RaftBody::Vote { .. } => planted(Bug::CandidacyUnsynced),
+            RaftBody::AppendReply(_) => planted(Bug::EntriesUnsynced),
+            _ => false,
+        };
+        let after = if early { After::Nothing } else { after };
         let message = RaftMessage { group: self.group, to: to.incarnation, term, body };
         self.out.messages.push_back((to, after, message));
     }
@@ -127,6 +135,9 @@ impl Core {
     }
 
     pub(super) fn membership(&self) -> &Membership {
+        if planted(Bug::MembershipOnCommit) {
+            return self.log.membership_at(self.commit).1;
+        }
         self.log.membership().1
     }
 
@@ -140,7 +151,7 @@ impl Core {
 
     /// Whether term and vote are on disk.
     pub(super) fn state_is_durable(&self) -> bool {
-        !self.unwritten.state && self.state_at <= self.durable
+        (!self.unwritten.state && self.state_at <= self.durable) || planted(Bug::OwnVoteUnsynced)
     }
 
     /// Adds an entry behind the last one.
@@ -177,6 +188,9 @@ impl Core {
     /// Whether this replica has a vote in the membership in force or, as long as that may not be
     /// committed, had one before: it may be needed until it is (dissertation, 4.2.2).
     pub(super) fn may_lead(&self) -> bool {
+        if planted(Bug::LeaverNeverStands) {
+            return self.membership().is_voter(self.me);
+        }
         self.log.memberships_since(self.commit).any(|membership| membership.is_voter(self.me))
     }
 
@@ -188,7 +202,11 @@ impl Core {
 
     /// Up to where the state machine may go.
     pub(super) fn applicable(&self) -> Index {
-        self.commit.min(self.log.durable())
+        if planted(Bug::AppliedUnsynced) {
+            self.commit
+        } else {
+            self.commit.min(self.log.durable())
+        }
     }
 
     /// Answers a read as soon as this much is applied.

@@ -13,6 +13,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+use crate::bugs::{Bug, planted};
 use crate::id::Index;
 use crate::message::raft::Manifest;
 use crate::time::Mono;
@@ -177,7 +178,12 @@ impl Progress {
     /// The replica answered a heartbeat. If nothing has moved for so long, messages were lost: it is
     /// tried again where it is known to be. Returns whether so.
     pub(super) fn resume(&mut self) -> bool {
-        if !core::mem::take(&mut self.stalled) {
+        let stuck = match self.flow {
+            Flow::Probe { .. } => planted(Bug::ProbeNeverRepeated),
+            Flow::Replicate(_) => planted(Bug::WindowNeverDrains),
+            Flow::Snapshot(_) => false,
+        };
+        if !core::mem::take(&mut self.stalled) || stuck {
             return false;
         }
         match &mut self.flow {

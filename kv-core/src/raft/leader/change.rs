@@ -14,6 +14,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 
 use super::{Fate, Leader};
+use crate::bugs::{Bug, planted};
 use crate::id::{Index, Replica};
 use crate::message::raft::{Membership, Payload, RaftBody};
 use crate::raft::core::{After, Core};
@@ -154,6 +155,9 @@ impl Leader {
     pub(super) fn on_commit(&mut self, core: &mut Core, now: Mono) -> Fate {
         let (at, current) = core.log.membership();
         if core.commit < at || !self.knows_commit(core) {
+            return Fate::Leads;
+        }
+        if current.is_joint() && self.change.is_none() && planted(Bug::JointNeverLeft) {
             return Fate::Leads;
         }
         if current.is_joint() {

@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     votes: BTreeMap<(Replica, GroupId, Term), Replica>,
     /// How each group looked on each machine since that was switched on.
     seen: BTreeMap<(u64, GroupId), Seen>,
+    /// When a machine last heard from another.
+    heard: BTreeMap<(u64, u64), u64>,
 }
 
 impl Watch {
@@ -54,6 +56,7 @@ impl Watch {
             states: BTreeMap::new(),
             votes: BTreeMap::new(),
             seen: BTreeMap::new(),
+            heard: BTreeMap::new(),
         }
     }
 
@@ -77,10 +80,11 @@ impl Watch {
     }
 
     /// A machine has ended a turn.
-    pub(crate) fn looks(&mut self, hosts: &mut [Host], number: u64) -> Checked {
+    pub(crate) fn looks(&mut self, hosts: &mut [Host], now: u64, number: u64) -> Checked {
         let host = &hosts[number as usize - 1];
         let Some(process) = &host.process else { return Ok(()) };
         order::queues_are_bounded(process)?;
+        let refused = process.refused || process.store.failure().is_some();
         let members: Vec<(GroupView, Log, Index, u64)> = process
             .members
             .values()
@@ -91,7 +95,8 @@ impl Watch {
             })
             .collect();
         for (view, log, index, state) in members {
-            if view.applied != index {
+            // A state that could not be written yet is not handed on yet.
+            if view.applied < index || (index < view.applied && !refused) {
                 return Err(format!("{:?} was given to a state of {index:?}", view.applied));
             }
             if index != Index(0) {
@@ -100,7 +105,7 @@ impl Watch {
             self.logs_match(number, &view, &log)?;
             self.leads_alone(hosts, number, &view, &log)?;
             self.commits(hosts, number, &view, &log)?;
-            self.goes_on(hosts, number, &view, &log)?;
+            self.goes_on(hosts, now, number, &view, &log)?;
         }
         Ok(())
     }
