@@ -175,8 +175,9 @@ impl Leader {
         } else {
             self.on_caught_up(core, now);
         }
-        if core.membership().voters.contains(&core.me) {
-            return Fate::Leads;
+        let (at, current) = core.log.membership();
+        if core.commit < at || current.voters.contains(&core.me) {
+            return Fate::Leads; // What was just entered may leave it out, and needs it until the end.
         }
         let best = core.log.membership().1.voters.iter();
         let best = best.filter_map(|voter| Some((self.peers.get(voter)?.matched, *voter))).max();

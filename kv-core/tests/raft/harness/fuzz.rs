@@ -223,7 +223,7 @@ impl Nemesis {
         let worst = [0, 50, 300][self.rng.below(3) as usize];
         self.cluster.network.lost = self.rng.below(worst + 1) as u32;
         self.cluster.network.doubled = self.rng.below(worst + 1) as u32;
-        self.cluster.network.late = self.rng.below(worst / 2 + 1) as u32;
+        self.cluster.network.late = self.rng.below(worst + 1) as u32;
         "weather"
     }
 

@@ -178,6 +178,9 @@ impl Watch {
         }
         if known < view.commit && leads {
             let last = log.get(view.commit).ok_or("what is committed is not there")?.id;
+            if last.term != view.term {
+                return Err(format!("{last} was committed by counting in {:?}", view.term));
+            }
             // A commit may bring about the next membership; it was counted in the one before.
             let before = self.seen.get(&(number, group)).map_or(view.last, |seen| seen.last);
             is_on_a_quorum(hosts, group, last, log.membership_at(before.index).1)?;

@@ -25,7 +25,7 @@ impl Watch {
         let me = host.replica();
         let RaftMessage { group, term, body, .. } = message;
         let confirmed = match body {
-            RaftBody::AppendReply(Appended::UpTo(index)) => host.entry(*group, *index),
+            RaftBody::AppendReply(Appended::UpTo(index)) => host.entry_in(*term, *group, *index),
             _ => None,
         };
         let kept = Kept::of(host, *group);
@@ -49,7 +49,9 @@ impl Watch {
         if fulfilled {
             return Ok(());
         }
-        Err(format!("sent before it was on disk: {message:?}"))
+        let has = kept.image.map(|image| (image.log().base(), image.log().last()));
+        let has = has.map(|(base, last)| format!("{base}..{last}"));
+        Err(format!("sent before it was on disk: {message:?}; there is {:?} {has:?}", kept.term))
     }
 
     /// One vote in a term, for ever.
