@@ -42,7 +42,7 @@ mod quorum;
 mod snapshot;
 mod view;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -55,6 +55,7 @@ use self::log::Log;
 pub use self::persist::{OpenError, Opened, group_of_key, key_words};
 use self::quorum::Election;
 pub use self::view::{GroupView, PeerView, RoleView};
+use crate::bugs::{Bug, planted};
 pub use crate::event::raft::{DropReason, RaftEvent};
 use crate::id::{GroupId, Index, LogPosition, Replica, Term};
 use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload, RaftBody, RaftMessage};
@@ -185,7 +186,7 @@ impl Group {
     pub fn open(opened: Opened, limits: Limits, seed: u64, now: Mono) -> Self {
         let mut rng = Rng::stream(seed, opened.group.0);
         // Half of the numbers, so that they never begin anew and stay in the order of the questions.
-        let attempts = rng.any() >> 1;
+        let attempts = if planted(Bug::QuestionsRestart) { 0 } else { rng.any() >> 1 };
         let mut core = Core {
             group: opened.group,
             me: opened.me,
@@ -199,7 +200,7 @@ impl Group {
             leader: None,
             heard: now,
             deadline: now,
-            reads: Vec::new(),
+            reads: VecDeque::new(),
             attempts,
             incoming: opened.incoming,
             keeps_chunks: opened.installed.is_some(),
@@ -245,7 +246,10 @@ impl Group {
             RaftBody::Removed => return self.on_removed(now),
             _ => {}
         }
-        if term < self.core.term {
+        let counts = planted(Bug::OldConfirmationCounts)
+            && self.is_leader()
+            && matches!(body, RaftBody::AppendReply(_));
+        if term < self.core.term && !counts {
             self.on_stale(from, &body);
             return;
         }
@@ -326,6 +330,7 @@ impl Group {
 
     /// A timer may have run out.
     pub fn tick(&mut self, now: Mono) {
+        self.core.give_up_waiting_reads(now);
         match &mut self.role {
             Role::Leader(leader) => {
                 if leader.tick(&mut self.core, now) == Fate::StepsDown {
@@ -345,14 +350,12 @@ impl Group {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
         let election = self.may_campaign().then_some(self.core.deadline);
-        match &self.role {
-            Role::Leader(leader) => Some(leader.next_deadline()),
-            Role::Candidate(_) => election,
-            Role::Follower(follower) => {
-                let reads = follower.next_read_deadline(&self.core);
-                election.into_iter().chain(reads).min()
-            }
-        }
+        let (role, asked) = match &self.role {
+            Role::Leader(leader) => (Some(leader.next_deadline()), None),
+            Role::Candidate(_) => (election, None),
+            Role::Follower(follower) => (election, follower.next_read_deadline(&self.core)),
+        };
+        role.into_iter().chain(asked).chain(self.core.next_read_deadline()).min()
     }
 
     /// Ends a turn: what it brought is sent.
@@ -411,6 +414,9 @@ impl Group {
 
     /// The next read that can be served, or cannot be.
     pub fn next_read(&mut self) -> Option<(ReadId, Result<Index, ReadError>)> {
+        if self.core.out.installed.is_some() {
+            return None; // It may be served from that state only.
+        }
         self.core.out.reads.pop_front()
     }
 
@@ -473,7 +479,8 @@ impl Group {
     /// [`Self::forget_chunks`].
     #[must_use]
     pub fn to_install(&self) -> Option<&Manifest> {
-        self.core.out.installed.as_ref()
+        // Parts of it may not be there before they are written.
+        self.core.out.installed.as_ref().filter(|_| self.core.unwritten.is_empty())
     }
 
     /// The state machine has begun with what was received.
@@ -671,7 +678,7 @@ impl Group {
                 if let Role::Follower(follower) = &mut self.role
                     && self.core.leader == Some(from)
                 {
-                    follower.on_read_reply(&mut self.core, attempt, index);
+                    follower.on_read_reply(&mut self.core, now, attempt, index);
                 }
             }
             RaftBody::TimeoutNow => {

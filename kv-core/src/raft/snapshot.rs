@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::core::{After, Core};
 use super::{DropReason, RaftEvent};
+use crate::bugs::{Bug, planted};
 use crate::hash;
 use crate::id::{Index, Replica, Term};
 use crate::message::raft::{Appended, Manifest, RaftBody};
@@ -110,7 +111,7 @@ fn go_on(core: &mut Core, from: Replica) {
         return;
     };
     let manifest = now.manifest;
-    if let Some(upto) = has(core, &manifest) {
+    if let Some(upto) = has(core, &manifest).filter(|_| !planted(Bug::StateOverCommitted)) {
         // Entries came meanwhile, and more than the state has may be committed.
         core.forget_incoming();
         core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(upto)));
@@ -118,7 +119,7 @@ fn go_on(core: &mut Core, from: Replica) {
     }
     core.log.restart(manifest.last, (manifest.membership_at, manifest.membership.clone()));
     core.unwritten.entries = None;
-    core.unwritten.cut = true;
+    core.unwritten.cut = !planted(Bug::StateKeepsEntries);
     core.unwritten.base = true;
     core.commit = manifest.last.index;
     core.applied = manifest.last.index;

@@ -186,6 +186,7 @@ impl Cluster {
     pub(crate) fn pause(&mut self, number: u64, paused: bool) {
         self.host_mut(number).paused = paused;
         if !paused {
+            self.watch.resumed(self.now, number);
             let (due, rest) = std::mem::take(&mut self.parked)
                 .into_iter()
                 .partition(|flying| flying.to.node.0 == number);
@@ -267,6 +268,7 @@ impl Cluster {
             return;
         }
         let Flying { from, message, .. } = flying;
+        self.watch.arrives(self.now, from.node.0, number);
         self.with(number, |process, now| process.step(now, from, message));
     }
 
@@ -375,6 +377,10 @@ impl Cluster {
         let Some(process) = &mut host.process else { return };
         let mut out = Outputs::default();
         if process.turn(clock, &mut host.disk, &mut out).is_err() {
+            // Nothing leaves it any more, but what it has just committed is.
+            if let Err(objection) = self.watch.looks(&mut self.hosts, self.now, number) {
+                self.object(format!("n{number}: {objection}"));
+            }
             self.crash(number);
             return;
         }
@@ -396,13 +402,12 @@ impl Cluster {
 
     /// Takes what a machine has done.
     fn take(&mut self, number: u64, out: Outputs) -> Result<(), String> {
-        let host = &mut self.hosts[number as usize - 1];
+        let from = self.replica(number);
         for (group, event) in out.events {
             self.events.push((self.now, number, group, event));
         }
         for (to, message) in out.sent {
-            self.watch.sends(host, to, &message)?;
-            let from = host.replica();
+            self.watch.sends(&mut self.hosts, number, to, &message)?;
             self.network.send(self.now, Flying { from, to, message });
         }
         for (group, entry, hash) in out.applied {
@@ -412,7 +417,7 @@ impl Cluster {
         for (_, id, answer, state) in out.reads {
             self.clients.answered(id, answer, state)?;
         }
-        self.watch.looks(&mut self.hosts, number)
+        self.watch.looks(&mut self.hosts, self.now, number)
     }
 
     fn object(&mut self, objection: String) {

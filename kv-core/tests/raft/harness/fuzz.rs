@@ -10,7 +10,7 @@ use std::panic::catch_unwind;
 use kv_core::id::{GroupId, Replica};
 use kv_core::message::raft::{Membership, Payload};
 use kv_core::raft::log::Log;
-use kv_core::raft::{Limits, RoleView};
+use kv_core::raft::{Group, Limits, RoleView};
 use kv_core::rng::Rng;
 use kv_core::time::Micros;
 
@@ -116,10 +116,11 @@ impl Nemesis {
         GroupId(self.rng.between(1, self.cluster.config.groups))
     }
 
-    /// Somebody who believes to lead, if there is anybody.
+    /// Somebody who believes to lead and is not stopped, if there is anybody.
     fn any_leader(&mut self, group: GroupId) -> Option<u64> {
         let leads = |number: &u64| {
-            self.cluster.group(*number, group).is_some_and(kv_core::raft::Group::is_leader)
+            let leads = self.cluster.group(*number, group).is_some_and(Group::is_leader);
+            leads && !self.cluster.host(*number).paused
         };
         let leaders: Vec<u64> = self.cluster.numbers().filter(leads).collect();
         let which = self.rng.below(leaders.len() as u64) as usize;
@@ -131,9 +132,7 @@ impl Nemesis {
         let Some(leader) = self.any_leader(group) else { return };
         for _ in 0..self.rng.between(1, 3) {
             let bytes = if self.rng.below(10) == 0 { 400 } else { self.rng.below(60) };
-            if !self.cluster.host(leader).paused {
-                let _ = self.cluster.write(leader, group, bytes);
-            }
+            let _ = self.cluster.write(leader, group, bytes);
         }
     }
 
@@ -224,7 +223,7 @@ impl Nemesis {
         let worst = [0, 50, 300][self.rng.below(3) as usize];
         self.cluster.network.lost = self.rng.below(worst + 1) as u32;
         self.cluster.network.doubled = self.rng.below(worst + 1) as u32;
-        self.cluster.network.late = self.rng.below(worst / 2 + 1) as u32;
+        self.cluster.network.late = self.rng.below(worst + 1) as u32;
         "weather"
     }
 
@@ -363,7 +362,8 @@ impl Nemesis {
         }
         let owed = self.cluster.numbers().find(|n| self.cluster.clients.unanswered(*n) > 0);
         if let Some(number) = owed {
-            let objection = || format!("n{number} never answers a read");
+            let words: String = self.cluster.groups().map(|group| self.words(group)).collect();
+            let objection = || format!("n{number} never answers a read\n{words}");
             self.cluster.objection.get_or_insert_with(objection);
         }
     }
