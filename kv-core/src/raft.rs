@@ -42,7 +42,7 @@ mod quorum;
 mod snapshot;
 mod view;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -56,6 +56,7 @@ use self::log::Log;
 pub use self::persist::{OpenError, Opened, group_of_key, parse_entry};
 use self::quorum::Election;
 pub use self::view::{GroupView, PeerView, RoleView};
+use crate::bugs::{Bug, planted};
 use crate::id::{GroupId, Index, LogPosition, Replica, Term};
 use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload, RaftBody, RaftMessage};
 use crate::rng::Rng;
@@ -174,6 +175,9 @@ enum Role {
 /// absence goes further.
 const TERM_LEAP_MAX: u64 = 1 << 32;
 
+/// For how many election timeouts a replica rests that was told that it has left the group.
+const REST: u64 = 10;
+
 impl Group {
     /// A replica as its disk remembers it. What was read back may never have been synced: none of it
     /// counts as durable until [`Self::synced`] reports the position at which it was opened. The seed
@@ -182,7 +186,7 @@ impl Group {
     pub fn open(opened: Opened, limits: Limits, seed: u64, now: Mono) -> Self {
         let mut rng = Rng::stream(seed, opened.group.0);
         // Half of the numbers, so that they never begin anew and stay in the order of the questions.
-        let attempts = rng.any() >> 1;
+        let attempts = if planted(Bug::QuestionsRestart) { 0 } else { rng.any() >> 1 };
         let mut core = Core {
             group: opened.group,
             me: opened.me,
@@ -196,8 +200,7 @@ impl Group {
             leader: None,
             heard: now,
             deadline: now,
-            removed: false,
-            reads: Vec::new(),
+            reads: VecDeque::new(),
             attempts,
             incoming: opened.incoming,
             keeps_chunks: opened.installed.is_some(),
@@ -240,7 +243,10 @@ impl Group {
             RaftBody::Removed => return self.on_removed(now),
             _ => {}
         }
-        if term < self.core.term {
+        let counts = planted(Bug::OldConfirmationCounts)
+            && self.is_leader()
+            && matches!(body, RaftBody::AppendReply(_));
+        if term < self.core.term && !counts {
             self.on_stale(from, &body);
             return;
         }
@@ -313,7 +319,7 @@ impl Group {
 
     /// Stands for election now, whatever the clock says: somebody has said so, or the group is new.
     pub fn campaign(&mut self, now: Mono) {
-        if !self.is_leader() && self.core.membership().is_voter(self.core.me) {
+        if !self.is_leader() && self.may_campaign() {
             self.stand_for_election(now, false);
             self.settle_role(now);
         }
@@ -321,6 +327,7 @@ impl Group {
 
     /// A timer may have run out.
     pub fn tick(&mut self, now: Mono) {
+        self.core.give_up_waiting_reads(now);
         match &mut self.role {
             Role::Leader(leader) => {
                 if leader.tick(&mut self.core, now) == Fate::StepsDown {
@@ -340,14 +347,12 @@ impl Group {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
         let election = self.may_campaign().then_some(self.core.deadline);
-        match &self.role {
-            Role::Leader(leader) => Some(leader.next_deadline()),
-            Role::Candidate(_) => election,
-            Role::Follower(follower) => {
-                let reads = follower.next_read_deadline(&self.core);
-                election.into_iter().chain(reads).min()
-            }
-        }
+        let (role, asked) = match &self.role {
+            Role::Leader(leader) => (Some(leader.next_deadline()), None),
+            Role::Candidate(_) => (election, None),
+            Role::Follower(follower) => (election, follower.next_read_deadline(&self.core)),
+        };
+        role.into_iter().chain(asked).chain(self.core.next_read_deadline()).min()
     }
 
     /// Ends a turn: what it brought is sent.
@@ -380,7 +385,7 @@ impl Group {
 
     /// The next entry for the state machine: committed, on disk, and not shown before.
     pub fn next_committed(&mut self) -> Option<Entry> {
-        if self.core.applicable() <= self.core.applied {
+        if self.core.applicable() <= self.core.applied || self.core.out.installed.is_some() {
             return None;
         }
         let entry = self.core.log.get(self.core.applied.next())?.clone();
@@ -406,6 +411,9 @@ impl Group {
 
     /// The next read that can be served, or cannot be.
     pub fn next_read(&mut self) -> Option<(ReadId, Result<Index, ReadError>)> {
+        if self.core.out.installed.is_some() {
+            return None; // It may be served from that state only.
+        }
         self.core.out.reads.pop_front()
     }
 
@@ -460,6 +468,9 @@ impl Group {
     /// A state that took the place of the log: the state machine begins with it before the next entry.
     /// Its chunks are in the owner's store until [`Self::forget_chunks`].
     pub fn take_installed(&mut self) -> Option<Manifest> {
+        if !self.core.unwritten.is_empty() {
+            return None; // Parts of it may not be there yet.
+        }
         self.core.out.installed.take()
     }
 
@@ -489,9 +500,16 @@ impl Group {
     /// Lets go of all entries up to this one, which the state machine has durably applied.
     pub fn compact_to(&mut self, upto: Index) {
         let core = &mut self.core;
-        if core.log.base().index < upto && upto <= core.applicable().min(core.applied) {
+        // Who was told the log from its beginning does not know the founders; what it makes of its log
+        // for others must name members.
+        let names_members = core.log.membership_at(upto).1.is_sound();
+        let has = core.log.base().index < upto && upto <= core.applicable().min(core.applied);
+        if has && names_members {
             core.log.compact(upto);
             core.unwritten.base = true;
+            if core.incoming.as_ref().is_some_and(|incoming| incoming.ends_by(upto)) {
+                core.forget_incoming();
+            }
         }
     }
 
@@ -542,15 +560,11 @@ impl Group {
 impl Group {
     /// Why a message is not even looked at.
     fn objection(&self, from: Replica, message: &RaftMessage) -> Option<DropReason> {
-        let impostor = |known: Replica| known.node == from.node && known != from;
         if message.to != self.core.me.incarnation || message.group != self.core.group {
             Some(DropReason::Misdirected)
         } else if self.core.term.0.saturating_add(TERM_LEAP_MAX) < message.term.0 {
             Some(DropReason::FutureTerm)
-        } else if from == self.core.me
-            || (!self.core.membership().contains(from)
-                && self.core.membership().replicas().any(impostor))
-        {
+        } else if from == self.core.me {
             Some(DropReason::Impostor)
         } else {
             None
@@ -639,11 +653,11 @@ impl Group {
                 if let Role::Follower(follower) = &mut self.role
                     && self.core.leader == Some(from)
                 {
-                    follower.on_read_reply(&mut self.core, attempt, index);
+                    follower.on_read_reply(&mut self.core, now, attempt, index);
                 }
             }
             RaftBody::TimeoutNow => {
-                if !self.is_leader() && self.core.membership().is_voter(self.core.me) {
+                if !self.is_leader() && self.may_campaign() {
                     self.stand_for_election(now, true);
                 }
             }
@@ -667,7 +681,6 @@ impl Group {
             self.follow(now, Some(from));
             self.core.event(RaftEvent::Follows { leader: from, term: self.core.term });
         }
-        self.core.removed = false;
         self.core.heard = now;
         self.core.draw_deadline(now);
         let Role::Follower(follower) = &mut self.role else { return };
@@ -728,18 +741,19 @@ impl Group {
         self.settle_role(now);
     }
 
-    /// Somebody who follows a leader says that this replica has left the group. Should it be wrong, the
-    /// leader will be heard.
+    /// Somebody who follows a leader says that this replica has left the group. That may be long ago: it
+    /// goes on asking, but seldom.
     fn on_removed(&mut self, now: Mono) {
         if matches!(self.role, Role::Candidate(_)) {
             self.follow(now, None);
-            self.core.removed = true;
+            let rest = self.core.limits.election_timeout.0.saturating_mul(REST);
+            self.core.deadline = now + Micros(rest);
             self.core.event(RaftEvent::Removed);
         }
     }
 
     fn may_campaign(&self) -> bool {
-        self.core.membership().is_voter(self.core.me) && !self.core.removed && !self.core.stuck
+        self.core.may_lead() && !self.core.stuck
     }
 
     fn tick_election(&mut self, now: Mono) {

@@ -69,7 +69,7 @@ pub enum DropReason {
     Nonsense,
     /// Its term is so far ahead that no election can have led there.
     FutureTerm,
-    /// It comes from another data folder than that of the member.
+    /// It claims to come from this replica itself.
     Impostor,
     /// It asks for an election while a leader is there.
     LeaderIsThere,

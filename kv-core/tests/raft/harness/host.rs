@@ -1,6 +1,6 @@
 //! One machine: a disk that outlives crashes, a clock that runs at its own rate, and a process or none.
 
-use kv_core::id::{GroupId, Incarnation, Index, LogPosition, NodeId, Replica};
+use kv_core::id::{GroupId, Incarnation, Index, LogPosition, NodeId, Replica, Term};
 use kv_core::message::raft::EntryId;
 use kv_core::raft::{Limits, Opened};
 use kv_core::rng::Rng;
@@ -22,6 +22,8 @@ pub(crate) struct Host {
     pub(crate) paused: bool,
     /// How many parts in a million its clock is fast.
     pub(crate) drift: i64,
+    /// Its power may fail at any write.
+    pub(crate) shaky: bool,
     /// How long its syncs take, at least and at most.
     pub(crate) sync: (Micros, Micros),
     /// When the sync under way ends.
@@ -44,6 +46,7 @@ impl Host {
             disk: SimDisk::default(),
             process: None,
             paused: false,
+            shaky: false,
             drift: 0,
             sync: (Micros(0), Micros(0)),
             sync_ends: None,
@@ -91,9 +94,15 @@ impl Host {
         self.process = None;
         self.sync_ends = None;
         self.retry = None;
-        self.paused = false;
+        (self.paused, self.shaky) = (false, false);
         self.disk.crash(&mut self.rng);
         self.changed();
+    }
+
+    /// Loses power after so many more operations of its disk.
+    pub(crate) fn fail_power_after(&mut self, operations: u64) {
+        self.shaky = true;
+        self.disk.fail_power_after(operations);
     }
 
     /// Loses power and its disk, and gets a new one.
@@ -113,10 +122,11 @@ impl Host {
         Ok(Some(upto))
     }
 
-    /// The entry at a place in a group's log, in memory.
-    pub(crate) fn entry(&self, group: GroupId, index: Index) -> Option<EntryId> {
-        let log = self.process.as_ref()?.members.get(&group)?.group.log();
-        Some(EntryId { term: log.term(index)?, index })
+    /// The entry at a place in a group's log, in memory, if the replica is still in this term.
+    pub(crate) fn entry_in(&self, now: Term, group: GroupId, index: Index) -> Option<EntryId> {
+        let group = &self.process.as_ref()?.members.get(&group)?.group;
+        let term = group.log().term(index).filter(|_| group.term() == now)?;
+        Some(EntryId { term, index })
     }
 
     /// What is durable may have changed.

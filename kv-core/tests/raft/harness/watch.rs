@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     votes: BTreeMap<(Replica, GroupId, Term), Replica>,
     /// How each group looked on each machine since that was switched on.
     seen: BTreeMap<(u64, GroupId), Seen>,
+    /// When a machine last heard from another.
+    heard: BTreeMap<(u64, u64), u64>,
 }
 
 impl Watch {
@@ -54,6 +56,7 @@ impl Watch {
             states: BTreeMap::new(),
             votes: BTreeMap::new(),
             seen: BTreeMap::new(),
+            heard: BTreeMap::new(),
         }
     }
 
@@ -77,10 +80,11 @@ impl Watch {
     }
 
     /// A machine has ended a turn.
-    pub(crate) fn looks(&mut self, hosts: &mut [Host], number: u64) -> Checked {
+    pub(crate) fn looks(&mut self, hosts: &mut [Host], now: u64, number: u64) -> Checked {
         let host = &hosts[number as usize - 1];
         let Some(process) = &host.process else { return Ok(()) };
         order::queues_are_bounded(process)?;
+        let refused = process.refused || process.store.failure().is_some();
         let members: Vec<(GroupView, Log, Index, u64)> = process
             .members
             .values()
@@ -91,7 +95,8 @@ impl Watch {
             })
             .collect();
         for (view, log, index, state) in members {
-            if view.applied != index {
+            // A state that could not be written yet is not handed on yet.
+            if view.applied < index || (index < view.applied && !refused) {
                 return Err(format!("{:?} was given to a state of {index:?}", view.applied));
             }
             if index != Index(0) {
@@ -99,8 +104,8 @@ impl Watch {
             }
             self.logs_match(number, &view, &log)?;
             self.leads_alone(hosts, number, &view, &log)?;
-            self.commits(hosts, &view, &log)?;
-            self.goes_on(hosts, number, &view, &log)?;
+            self.commits(hosts, number, &view, &log)?;
+            self.goes_on(hosts, now, number, &view, &log)?;
         }
         Ok(())
     }
@@ -149,8 +154,11 @@ impl Watch {
     }
 
     /// What is committed stays so, and was on the disks of a quorum when it was.
-    fn commits(&mut self, hosts: &mut [Host], view: &GroupView, log: &Log) -> Checked {
+    fn commits(&mut self, hosts: &mut [Host], number: u64, view: &GroupView, log: &Log) -> Checked {
         let group = view.group;
+        // Who commits that it has left leads no longer at the end of the turn.
+        let led = self.seen.get(&(number, group)).is_some_and(|seen| seen.led_in(view.term));
+        let leads = led || view.role == RoleView::Leader;
         let known = self.committed(group);
         for entry in log.from(log.base().index.next()) {
             let index = entry.id.index;
@@ -160,7 +168,7 @@ impl Watch {
             match self.committed.get(&(group, index)) {
                 Some((id, _)) if *id == entry.id => {}
                 Some((id, _)) => return Err(format!("{id} was committed, now {}", entry.id)),
-                None if view.role != RoleView::Leader => {
+                None if !leads => {
                     return Err(format!("{} is committed, and no leader knows", entry.id));
                 }
                 None => {
@@ -168,9 +176,14 @@ impl Watch {
                 }
             }
         }
-        if known < view.commit && view.role == RoleView::Leader {
+        if known < view.commit && leads {
             let last = log.get(view.commit).ok_or("what is committed is not there")?.id;
-            is_on_a_quorum(hosts, group, last, &view.membership)?;
+            if last.term != view.term {
+                return Err(format!("{last} was committed by counting in {:?}", view.term));
+            }
+            // A commit may bring about the next membership; it was counted in the one before.
+            let before = self.seen.get(&(number, group)).map_or(view.last, |seen| seen.last);
+            is_on_a_quorum(hosts, group, last, log.membership_at(before.index).1)?;
         }
         Ok(())
     }
@@ -185,14 +198,18 @@ fn is_on_a_quorum(
 ) -> Checked {
     let mut holds = |replica: &Replica| {
         let host = &mut hosts[replica.node.0 as usize - 1];
-        let is_there = host.replica() == *replica;
-        let image = host.durable(group).filter(|_| is_there);
-        image.is_some_and(|image| id.index <= image.log().base().index || image.log().matches(id))
+        if host.replica() != *replica {
+            return true; // Its disk is lost; what it confirmed was on it, as `promises` saw.
+        }
+        host.durable(group)
+            .is_some_and(|image| id.index <= image.log().base().index || image.log().matches(id))
     };
     for voters in [&membership.voters, &membership.outgoing] {
         let held = voters.iter().filter(|voter| holds(voter)).count();
         if !voters.is_empty() && held <= voters.len() / 2 {
-            return Err(format!("{id} is committed and on {held} disks of {}", voters.len()));
+            let disks: Vec<_> =
+                voters.iter().map(|voter| (voter.incarnation.0, holds(voter))).collect();
+            return Err(format!("{id} is committed, on disk? {disks:?}"));
         }
     }
     Ok(())
