@@ -57,7 +57,7 @@ pub(crate) fn planted_bugs(report: bool) -> Result<String> {
     shell::step("planted bugs", why, || {
         let mut cargo = workspace::cargo();
         cargo.args(["test", "--package", "kv-core", "--features", "bugs"]);
-        cargo.args(["--test", "bugs", "--test", "sim_faults"]).env("SEEDS", SEEDS_IN_CI);
+        cargo.args(["--test", "bugs", "--test", "raft_bugs", "--test", "sim_faults"]).env("SEEDS", SEEDS_IN_CI);
         if report {
             cargo.env("KV_REPORT", &path);
         }
