@@ -28,7 +28,14 @@ fn nothing_is_lost_whatever_happens() {
     }
     assert!(failed.is_empty(), "{} failed: {}", failed.len(), failed[0]);
     if many {
-        for name in ["acknowledged", "served", "changed", "installed", "stepped_down", "wiped"] {
+        for name in [
+            "acknowledged",
+            "served",
+            "raft_changed",
+            "raft_installed",
+            "raft_stepped_down",
+            "wiped",
+        ] {
             assert!(counts.get(name) > Some(&50), "{name} was hardly tried: {counts:?}");
         }
     }
@@ -59,7 +66,8 @@ fn attack_all(seeds: Vec<u64>) -> BTreeMap<u64, Report> {
 fn table(count: usize, counts: &BTreeMap<&str, u64>, failed: &[String]) -> String {
     let mut text = format!("{count} runs.\n\n| what | times |\n| --- | ---: |\n");
     for (name, count) in counts {
-        writeln!(text, "| {} | {count} |", name.replace('_', " ")).expect("a string grows");
+        writeln!(text, "| {} | {count} |", name.trim_start_matches("raft_").replace('_', " "))
+            .expect("a string grows");
     }
     let firsts = failed.iter().map(|failure| failure.lines().next().unwrap_or_default());
     match failed {
