@@ -20,6 +20,9 @@ fn nothing_is_lost_whatever_happens() {
         for (name, count) in report.counts {
             *counts.entry(name).or_default() += count;
         }
+        if let Some(objection) = &report.objection {
+            println!("seed {seed}: {}", objection.lines().next().unwrap_or_default());
+        }
         failed.extend(report.objection.map(|objection| format!("seed {seed}: {objection}")));
     }
     println!("{counts:?}");
@@ -48,9 +51,6 @@ fn attack_all(seeds: Vec<u64>) -> BTreeMap<u64, Report> {
         loop {
             let Some(seed) = left.lock().unwrap().pop() else { return };
             let report = attack(seed, false);
-            if let Some(objection) = &report.objection {
-                println!("seed {seed}: {}", objection.lines().next().unwrap_or_default());
-            }
             reports.lock().unwrap().insert(seed, report);
         }
     };
