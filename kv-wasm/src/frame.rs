@@ -246,6 +246,25 @@ mod tests {
     const PINNED: &str = include_str!("../tests/frame.hex");
 
     fn sample() -> Frame {
+        Frame {
+            now: 1_234_567,
+            steps: 890,
+            hash: 0x0123_4567_89ab_cdef,
+            replicas: 3,
+            epoch: 3,
+            election_timeout: 1_000,
+            kinds: 2,
+            trace: 77,
+            nodes: nodes(),
+            messages: messages(),
+            operations: operations(),
+            owners: vec![0, 1, 2, 0, 1, 2, 0, u16::MAX],
+            cuts: vec![(0, 1), (2, 0)],
+            own: vec![(1, 2)],
+        }
+    }
+
+    fn nodes() -> Vec<NodeColumn> {
         let up = NodeColumn {
             deadline: Some(1_500_000),
             epoch: 3,
@@ -273,58 +292,51 @@ mod tests {
             raft: waits,
             ..up.clone()
         };
-        Frame {
-            now: 1_234_567,
-            steps: 890,
-            hash: 0x0123_4567_89ab_cdef,
-            replicas: 3,
-            epoch: 3,
-            election_timeout: 1_000,
-            kinds: 2,
-            trace: 77,
-            nodes: vec![up, down, behind],
-            messages: vec![
-                MessageColumn {
-                    number: 41,
-                    sent: 1_200_000,
-                    arrives: 1_300_000,
-                    from: 0,
-                    to: 2,
-                    kind: 1,
-                    flags: URGENT,
-                },
-                MessageColumn {
-                    number: 42,
-                    sent: 1_210_000,
-                    arrives: 1_310_000,
-                    from: 2,
-                    to: 1,
-                    kind: 0,
-                    flags: LOST,
-                },
-            ],
-            operations: vec![
-                OperationColumn {
-                    number: 9,
-                    called: 1_000_000,
-                    answered: Some(1_100_000),
-                    node: 2,
-                    operation: 1,
-                    outcome: 1,
-                },
-                OperationColumn {
-                    number: 10,
-                    called: 1_230_000,
-                    answered: None,
-                    node: 0,
-                    operation: 0,
-                    outcome: 0,
-                },
-            ],
-            owners: vec![0, 1, 2, 0, 1, 2, 0, u16::MAX],
-            cuts: vec![(0, 1), (2, 0)],
-            own: vec![(1, 2)],
-        }
+        vec![up, down, behind]
+    }
+
+    fn messages() -> Vec<MessageColumn> {
+        vec![
+            MessageColumn {
+                number: 41,
+                sent: 1_200_000,
+                arrives: 1_300_000,
+                from: 0,
+                to: 2,
+                kind: 1,
+                flags: URGENT,
+            },
+            MessageColumn {
+                number: 42,
+                sent: 1_210_000,
+                arrives: 1_310_000,
+                from: 2,
+                to: 1,
+                kind: 0,
+                flags: LOST,
+            },
+        ]
+    }
+
+    fn operations() -> Vec<OperationColumn> {
+        vec![
+            OperationColumn {
+                number: 9,
+                called: 1_000_000,
+                answered: Some(1_100_000),
+                node: 2,
+                operation: 1,
+                outcome: 1,
+            },
+            OperationColumn {
+                number: 10,
+                called: 1_230_000,
+                answered: None,
+                node: 0,
+                operation: 0,
+                outcome: 0,
+            },
+        ]
     }
 
     #[test]

@@ -11,6 +11,7 @@ function frame(roles: number[], { term = 2, commit = 9, now = 6e6 } = {}): Frame
   roles.forEach((role, node) => {
     empty.nodes.flags[node] = (role === Role.none ? 0 : NodeFlag.up) | (role === Role.leader ? NodeFlag.leader : 0);
     empty.nodes.role[node] = role;
+    empty.nodes.election[node] = role === Role.follower ? 7e6 : -1;
     empty.nodes.term[node] = term;
     empty.nodes.last[node] = 9;
     empty.nodes.commit[node] = commit;
@@ -18,7 +19,7 @@ function frame(roles: number[], { term = 2, commit = 9, now = 6e6 } = {}): Frame
   return { ...empty, now };
 }
 
-const { none, follower, preCandidate, candidate, leader } = Role;
+const { none, follower, learner, preCandidate, candidate, leader } = Role;
 const words = (shown: Frame, playing = true, electedAt: number | null = null) => scenario(shown, killed, playing, electedAt)?.words;
 
 describe('killing the leader', () => {
@@ -36,8 +37,12 @@ describe('killing the leader', () => {
     expect(words(frame([none, follower, leader], { term: 3 }))).toContain('join and leave again');
   });
 
+  it('does not promise an election where nobody is left to vote', () => {
+    expect(words(frame([none, learner]))).toContain('Nobody who is left votes');
+  });
+
   it('does not take the old leader for a new one', () => {
-    expect(words(frame([none, leader], { term: 2 }))).toContain('Watch the arcs');
+    expect(words(frame([none, leader, follower], { term: 2 }))).toContain('Watch the arcs');
   });
 
   it('offers to bring it back, and is over when it runs or had not crashed yet', () => {

@@ -45,11 +45,11 @@ export function scenario(frame: Frame, killed: Killed | null, playing: boolean, 
       : `${nodeName(standing)} stands for election in term ${frame.nodes.term[standing]}: a majority of the voters must vote for it.`;
     return { words, offer };
   }
+  const gone = `${name} led the log of changes of the cluster in term ${killed.term} and is gone`;
+  const waits = frame.nodes.election.some((at) => at >= 0);
+  if (!waits) return { words: `${gone}. Nobody who is left votes, so changes of the members wait until it is back.`, offer };
   const todo = playing ? '' : ' Press play.';
-  return {
-    words: `${name} led the log of changes of the cluster in term ${killed.term} and is gone; reads and writes go on. Watch the arcs: the first timer to run out asks for votes.${todo}`,
-    offer,
-  };
+  return { words: `${gone}; reads and writes go on. Watch the arcs: the first timer to run out asks for votes.${todo}`, offer };
 }
 
 function elected(frame: Frame, leader: number, killed: Killed, electedAt: number | null): string {
