@@ -2,13 +2,16 @@
 //!
 //! Counts that pass 32 bits stand at the greatest one; the inspector has them whole.
 
-use kv_core::id::LogPosition;
+use kv_core::id::{LogPosition, Term};
 use kv_core::message::Lane;
 use kv_core::node::NodeView;
+use kv_core::raft::{GroupView, RoleView};
+use kv_core::settings::Setting;
+use kv_core::sim::clock::Clocks;
 use kv_core::sim::{ClientOperation, OperationRecord, World};
 use kv_core::time::Micros;
 
-use crate::frame::{self, Frame, MessageColumn, NodeColumn, OperationColumn};
+use crate::frame::{self, Frame, MessageColumn, NodeColumn, OperationColumn, RaftColumn};
 use crate::inspect;
 use crate::words::Names;
 
@@ -77,6 +80,7 @@ pub(crate) fn frame(
         .flatten()
         .filter_map(|view| view.layout.as_ref())
         .max_by_key(|layout| layout.epoch);
+    let settings = views.iter().flatten().max_by_key(|view| view.choices.latest());
     let messages = messages(world, kinds);
     Frame {
         now: world.now().0,
@@ -84,6 +88,8 @@ pub(crate) fn frame(
         hash: world.hash(),
         replicas: layout.map_or(0, |layout| clip(layout.replicas)),
         epoch: layout.map_or(0, |layout| clip(layout.epoch.0)),
+        election_timeout: settings
+            .map_or(0, |view| clip(view.settings.get(Setting::ElectionTimeoutMs))),
         kinds: kinds.0.len() as u32,
         trace: clip(world.trace_len()),
         nodes: nodes(world, &views, names, key_counts.of(world, &views)),
@@ -109,15 +115,15 @@ fn nodes(
     key_counts: &[(LogPosition, u32)],
 ) -> Vec<NodeColumn> {
     let latest = views.iter().flatten().map(|view| view.choices.latest()).max();
+    let led = views.iter().flatten().filter_map(leads).max();
     let mut columns: Vec<NodeColumn> = Vec::with_capacity(views.len());
     for ((index, view), (_, keys)) in (0..world.nodes()).zip(views).zip(key_counts) {
         let mut column = NodeColumn::default();
         if let Some(view) = view {
-            let founder = view.layout.as_ref().is_some_and(|layout| layout.founder == view.node);
             let flags = [
                 (frame::UP, world.is_up(index)),
                 (frame::HALTED, view.halted.is_some()),
-                (frame::FOUNDER, founder),
+                (frame::LEADER, led.is_some() && leads(view) == led),
                 (frame::BEHIND, Some(view.choices.latest()) < latest),
                 (frame::FULL, view.storage.full),
                 (frame::PAUSED, world.is_paused(index)),
@@ -131,6 +137,8 @@ fn nodes(
                 unsynced: clip(view.storage.unsynced_bytes),
                 suspected_by: 0,
                 flags: flags.iter().filter(|(_, on)| *on).map(|(flag, _)| flag).sum(),
+                raft: inspect::metadata(view)
+                    .map_or_else(RaftColumn::default, |group| replica(group, world.clocks(index))),
             };
         }
         columns.push(column);
@@ -141,6 +149,30 @@ fn nodes(
         }
     }
     columns
+}
+
+/// The term in which a node leads the metadata group, if it does.
+fn leads(view: &NodeView) -> Option<Term> {
+    let group = inspect::metadata(view).filter(|group| group.role == RoleView::Leader);
+    group.map(|group| group.term)
+}
+
+fn replica(group: &GroupView, clocks: Option<&Clocks>) -> RaftColumn {
+    RaftColumn {
+        role: match group.role {
+            RoleView::Follower => 1,
+            RoleView::Learner => 2,
+            RoleView::PreCandidate => 3,
+            RoleView::Candidate => 4,
+            RoleView::Leader => 5,
+        },
+        term: clip(group.term.0),
+        base: clip(group.base.index.0),
+        last: clip(group.last.index.0),
+        durable: clip(group.durable.0),
+        commit: clip(group.commit.0),
+        election: group.deadline.zip(clocks).map(|(at, clocks)| clocks.truth(at).0),
+    }
 }
 
 fn messages(world: &World, kinds: &mut Kinds) -> Vec<MessageColumn> {

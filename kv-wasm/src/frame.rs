@@ -8,23 +8,23 @@
 //! | 0 u32 version | 4 u32 nodes (n) | 8 u32 messages (m) |
 //! | 12 u32 operations (o) | 16 u32 partitions (p) | 20 u32 replicas |
 //! | 24 u32 kinds named so far | 28 u32 trace entries so far | 32 f64 time in µs |
-//! | 40 f64 steps | 48 u64 trace hash | 56 u32 epoch | 60 u32 zero |
+//! | 40 f64 steps | 48 u64 trace hash | 56 u32 epoch | 60 u32 election timeout in ms |
 //!
 //! | columns of | in this order |
 //! | --- | --- |
-//! | f64 | deadline n; number, sent, arrives m; number, called, answered o (-1: none) |
-//! | u32 | epoch, keys, requests, held, unsynced n |
+//! | f64 | deadline, election n (-1: none); number, sent, arrives m; number, called, answered o (-1: none) |
+//! | u32 | epoch, keys, requests, held, unsynced, term, base, last, durable, commit n |
 //! | u16 | suspected by n; from, to m; node o; owner p (65,535: none) |
-//! | u8 | flags n; kind, flags m; operation, outcome o; cuts, then links with settings of their own, one bit per (from · n + to) each |
+//! | u8 | flags, role n; kind, flags m; operation, outcome o; cuts, then links with settings of their own, one bit per (from · n + to) each |
 
 /// The version of the layout.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Flag of a node: it is up.
 pub const UP: u8 = 1;
 /// Flag of a node: it has halted for good.
 pub const HALTED: u8 = 2;
-/// Flag of a node: it puts changes of the cluster in order.
-pub const FOUNDER: u8 = 4;
+/// Flag of a node: it leads the metadata group, in the greatest term of all that run.
+pub const LEADER: u8 = 4;
 /// Flag of a node: another live node knows later settings.
 pub const BEHIND: u8 = 8;
 /// Flag of a node: its disk is full.
@@ -49,6 +49,8 @@ pub struct Frame {
     pub replicas: u32,
     /// The latest epoch that a live node knows.
     pub epoch: u32,
+    /// How long a node waits for its leader, in milliseconds; up to twice as long by chance.
+    pub election_timeout: u32,
     /// How many kinds of messages have numbers.
     pub kinds: u32,
     /// How many trace entries there are.
@@ -86,6 +88,27 @@ pub struct NodeColumn {
     pub suspected_by: u16,
     /// See the flags of a node.
     pub flags: u8,
+    /// Its replica of the metadata group.
+    pub raft: RaftColumn,
+}
+
+/// What a frame says of a node's replica of the metadata group.
+#[derive(Clone, Debug, Default)]
+pub struct RaftColumn {
+    /// 0 none, 1 follower, 2 learner, 3 pre-candidate, 4 candidate, 5 leader.
+    pub role: u8,
+    /// Its term.
+    pub term: u32,
+    /// The index of the last entry that was compacted.
+    pub base: u32,
+    /// The index of the last entry.
+    pub last: u32,
+    /// Up to where its disk has the log.
+    pub durable: u32,
+    /// Up to where it knows entries to be committed.
+    pub commit: u32,
+    /// When it stands for election unless it hears from a leader, in microseconds.
+    pub election: Option<u64>,
 }
 
 /// What a frame says of a message.
@@ -132,6 +155,7 @@ impl Frame {
         let mut out = Columns(Vec::with_capacity(64 + 64 * (nodes.len() + messages.len())));
         self.pack_header(&mut out);
         out.f64(nodes.iter().map(|node| node.deadline));
+        out.f64(nodes.iter().map(|node| node.raft.election));
         out.f64(messages.iter().map(|message| Some(message.number)));
         out.f64(messages.iter().map(|message| Some(message.sent)));
         out.f64(messages.iter().map(|message| Some(message.arrives)));
@@ -143,12 +167,18 @@ impl Frame {
         out.u32(nodes.iter().map(|node| node.requests));
         out.u32(nodes.iter().map(|node| node.held));
         out.u32(nodes.iter().map(|node| node.unsynced));
+        out.u32(nodes.iter().map(|node| node.raft.term));
+        out.u32(nodes.iter().map(|node| node.raft.base));
+        out.u32(nodes.iter().map(|node| node.raft.last));
+        out.u32(nodes.iter().map(|node| node.raft.durable));
+        out.u32(nodes.iter().map(|node| node.raft.commit));
         out.u16(nodes.iter().map(|node| node.suspected_by));
         out.u16(messages.iter().map(|message| message.from));
         out.u16(messages.iter().map(|message| message.to));
         out.u16(operations.iter().map(|operation| operation.node));
         out.u16(self.owners.iter().copied());
         out.0.extend(nodes.iter().map(|node| node.flags));
+        out.0.extend(nodes.iter().map(|node| node.raft.role));
         out.0.extend(messages.iter().map(|message| message.kind));
         out.0.extend(messages.iter().map(|message| message.flags));
         out.0.extend(operations.iter().map(|operation| operation.operation));
@@ -172,7 +202,7 @@ impl Frame {
         out.u32(counts.into_iter());
         out.f64([Some(self.now), Some(self.steps)].into_iter());
         out.0.extend(self.hash.to_le_bytes());
-        out.u32([self.epoch, 0].into_iter());
+        out.u32([self.epoch, self.election_timeout].into_iter());
     }
 
     fn bits(&self, directions: &[(u16, u16)]) -> Vec<u8> {
@@ -216,6 +246,25 @@ mod tests {
     const PINNED: &str = include_str!("../tests/frame.hex");
 
     fn sample() -> Frame {
+        Frame {
+            now: 1_234_567,
+            steps: 890,
+            hash: 0x0123_4567_89ab_cdef,
+            replicas: 3,
+            epoch: 3,
+            election_timeout: 1_000,
+            kinds: 2,
+            trace: 77,
+            nodes: nodes(),
+            messages: messages(),
+            operations: operations(),
+            owners: vec![0, 1, 2, 0, 1, 2, 0, u16::MAX],
+            cuts: vec![(0, 1), (2, 0)],
+            own: vec![(1, 2)],
+        }
+    }
+
+    fn nodes() -> Vec<NodeColumn> {
         let up = NodeColumn {
             deadline: Some(1_500_000),
             epoch: 3,
@@ -224,62 +273,70 @@ mod tests {
             held: 2,
             unsynced: 4_096,
             suspected_by: 0,
-            flags: UP | FOUNDER,
+            flags: UP | LEADER,
+            raft: RaftColumn {
+                role: 5,
+                term: 4,
+                base: 6,
+                last: 11,
+                durable: 10,
+                commit: 9,
+                election: None,
+            },
         };
         let down = NodeColumn { suspected_by: 2, ..NodeColumn::default() };
-        let behind =
-            NodeColumn { deadline: Some(1_600_000), flags: UP | BEHIND | PAUSED, ..up.clone() };
-        Frame {
-            now: 1_234_567,
-            steps: 890,
-            hash: 0x0123_4567_89ab_cdef,
-            replicas: 3,
-            epoch: 3,
-            kinds: 2,
-            trace: 77,
-            nodes: vec![up, down, behind],
-            messages: vec![
-                MessageColumn {
-                    number: 41,
-                    sent: 1_200_000,
-                    arrives: 1_300_000,
-                    from: 0,
-                    to: 2,
-                    kind: 1,
-                    flags: URGENT,
-                },
-                MessageColumn {
-                    number: 42,
-                    sent: 1_210_000,
-                    arrives: 1_310_000,
-                    from: 2,
-                    to: 1,
-                    kind: 0,
-                    flags: LOST,
-                },
-            ],
-            operations: vec![
-                OperationColumn {
-                    number: 9,
-                    called: 1_000_000,
-                    answered: Some(1_100_000),
-                    node: 2,
-                    operation: 1,
-                    outcome: 1,
-                },
-                OperationColumn {
-                    number: 10,
-                    called: 1_230_000,
-                    answered: None,
-                    node: 0,
-                    operation: 0,
-                    outcome: 0,
-                },
-            ],
-            owners: vec![0, 1, 2, 0, 1, 2, 0, u16::MAX],
-            cuts: vec![(0, 1), (2, 0)],
-            own: vec![(1, 2)],
-        }
+        let waits = RaftColumn { role: 1, election: Some(2_500_000), ..up.raft.clone() };
+        let behind = NodeColumn {
+            deadline: Some(1_600_000),
+            flags: UP | BEHIND | PAUSED,
+            raft: waits,
+            ..up.clone()
+        };
+        vec![up, down, behind]
+    }
+
+    fn messages() -> Vec<MessageColumn> {
+        vec![
+            MessageColumn {
+                number: 41,
+                sent: 1_200_000,
+                arrives: 1_300_000,
+                from: 0,
+                to: 2,
+                kind: 1,
+                flags: URGENT,
+            },
+            MessageColumn {
+                number: 42,
+                sent: 1_210_000,
+                arrives: 1_310_000,
+                from: 2,
+                to: 1,
+                kind: 0,
+                flags: LOST,
+            },
+        ]
+    }
+
+    fn operations() -> Vec<OperationColumn> {
+        vec![
+            OperationColumn {
+                number: 9,
+                called: 1_000_000,
+                answered: Some(1_100_000),
+                node: 2,
+                operation: 1,
+                outcome: 1,
+            },
+            OperationColumn {
+                number: 10,
+                called: 1_230_000,
+                answered: None,
+                node: 0,
+                operation: 0,
+                outcome: 0,
+            },
+        ]
     }
 
     #[test]
@@ -294,7 +351,7 @@ mod tests {
         frame.messages.truncate(1);
         frame.nodes.push(NodeColumn::default());
         let (n, m, o, p) = (4_usize, 1, 2, 8);
-        let bytes = 64 + 8 * (n + 3 * m + 3 * o) + 4 * 5 * n + 2 * (n + 2 * m + o + p);
-        assert_eq!(frame.pack().len(), bytes + n + 2 * m + 2 * o + 2 * (n * n).div_ceil(8));
+        let bytes = 64 + 8 * (2 * n + 3 * m + 3 * o) + 4 * 10 * n + 2 * (n + 2 * m + o + p);
+        assert_eq!(frame.pack().len(), bytes + 2 * n + 2 * m + 2 * o + 2 * (n * n).div_ceil(8));
     }
 }

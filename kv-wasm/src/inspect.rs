@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use kv_core::id::Replica;
 use kv_core::node::NodeView;
+use kv_core::node::metadata::METADATA;
+use kv_core::raft::GroupView;
 use kv_core::ring;
 use kv_core::settings::{Kind, TABLE};
 use kv_core::sim::action::text;
@@ -66,6 +69,8 @@ pub struct NodeObject {
     pub boot: u64,
     /// The layout it knows; nothing until it is a member.
     pub layout: Option<LayoutObject>,
+    /// Its replica of the metadata group; nothing until it is a member.
+    pub raft: Option<RaftObject>,
     /// What it thinks of the others.
     pub peers: Vec<PeerObject>,
     /// Its store.
@@ -91,8 +96,6 @@ pub struct NodeObject {
 pub struct LayoutObject {
     /// Its version.
     pub epoch: u64,
-    /// Who puts changes in order.
-    pub founder: String,
     /// The members.
     pub members: Vec<String>,
     /// N.
@@ -101,6 +104,25 @@ pub struct LayoutObject {
     pub moving: bool,
     /// How many partitions this node claimed.
     pub partitions: u64,
+}
+
+/// A node's replica of the metadata group, which puts changes of the cluster in order.
+#[derive(Clone, Debug, Serialize, Tsify)]
+pub struct RaftObject {
+    /// What it is: follower, learner, pre-candidate, candidate or leader.
+    pub role: String,
+    /// Its term.
+    pub term: u64,
+    /// Who leads, as far as it knows.
+    pub leader: Option<String>,
+    /// For whom it voted in its term.
+    pub vote: Option<String>,
+    /// Those whose votes count.
+    pub voters: Vec<String>,
+    /// The index of the last entry.
+    pub last: u64,
+    /// Up to where it knows entries to be committed.
+    pub commit: u64,
 }
 
 /// A node in the opinion of another.
@@ -231,7 +253,8 @@ pub fn node(world: &World, index: u16, names: &Names) -> Option<NodeObject> {
         id: view.node.to_string(),
         incarnation: view.incarnation.to_string(),
         boot: view.boot.0,
-        layout: layout(&view, names),
+        layout: layout(&view),
+        raft: metadata(&view).map(|group| raft(group, names)),
         peers: peers(&view, names),
         storage: StorageObject::of(&view.storage),
         keys_live,
@@ -321,18 +344,36 @@ fn copy(key: &[u8], object: &Object, names: &Names) -> KeyCopy {
     }
 }
 
-fn layout(view: &NodeView, names: &Names) -> Option<LayoutObject> {
+fn layout(view: &NodeView) -> Option<LayoutObject> {
     let layout = view.layout.as_ref()?;
     let claimed = (0..layout.ring.partitions())
         .filter(|index| layout.ring.claimant(kv_core::id::PartitionId(*index)) == Some(view.node));
     Some(LayoutObject {
         epoch: layout.epoch.0,
-        founder: names.name(layout.founder),
         members: layout.members.values().map(|member| member.name.clone()).collect(),
         replicas: layout.replicas,
         moving: layout.moving.is_some(),
         partitions: claimed.count() as u64,
     })
+}
+
+/// A node's replica of the metadata group.
+#[must_use]
+pub fn metadata(view: &NodeView) -> Option<&GroupView> {
+    view.groups.iter().find(|group| group.group == METADATA)
+}
+
+fn raft(group: &GroupView, names: &Names) -> RaftObject {
+    let named = |replica: Replica| names.name(replica.node);
+    RaftObject {
+        role: group.role.name().into(),
+        term: group.term.0,
+        leader: group.leader.map(named),
+        vote: group.vote.map(named),
+        voters: group.membership.voters.iter().map(|voter| named(*voter)).collect(),
+        last: group.last.index.0,
+        commit: group.commit.0,
+    }
 }
 
 fn peers(view: &NodeView, names: &Names) -> Vec<PeerObject> {

@@ -14,6 +14,7 @@ use tsify::{Ts, Tsify};
 use wasm_bindgen::prelude::*;
 
 pub mod action;
+mod elections;
 mod facts;
 mod fields;
 pub mod frame;
@@ -24,6 +25,7 @@ pub mod travel;
 pub mod words;
 
 use action::{Act, Clients, Network, RunConfig, SettingValue};
+use elections::Elections;
 use inspect::{KeyObject, LinkObject, NodeObject, SettingRow, SettingState};
 use travel::{Mark, VerdictObject};
 use words::{ActionLine, Names, OperationLine, Trace, TraceLine};
@@ -39,6 +41,7 @@ const SLICE: u64 = 256;
 pub struct Sim {
     timeline: Timeline,
     verdicts: Verdicts,
+    elections: Elections,
     names: Names,
     kinds: facts::Kinds,
     key_counts: facts::KeyCounts,
@@ -80,7 +83,7 @@ impl Sim {
     pub fn act(&mut self, act: Ts<Act>) -> Result<(), JsError> {
         let action = Act::read(&act.into()).and_then(|act| act.to_core()).map_err(refusal)?;
         self.timeline.act(action).map_err(refusal)?;
-        self.verdicts.follow(&self.timeline);
+        self.follow();
         Ok(())
     }
 
@@ -94,7 +97,7 @@ impl Sim {
     /// Runs the next event or action only.
     pub fn step(&mut self) -> Result<(), JsError> {
         self.timeline.step().map_err(refusal)?;
-        self.verdicts.follow(&self.timeline);
+        self.follow();
         Ok(())
     }
 
@@ -122,6 +125,12 @@ impl Sim {
     /// What was done on a branch since it began.
     pub fn marks(&self, branch: u32) -> Result<Vec<Ts<Mark>>, JsError> {
         all(travel::marks(&self.timeline, branch as usize).into_iter())
+    }
+
+    /// Who led the metadata group on the branch shown, its past and what was played of its future
+    /// included: of each election when it was in microseconds, the node, and its term.
+    pub fn elections(&self) -> Vec<f64> {
+        self.elections.of(self.timeline.branch())
     }
 
     /// What the judges say of this branch up to this moment.
@@ -236,15 +245,22 @@ impl Sim {
 impl Sim {
     fn of(timeline: Timeline) -> Self {
         let names = Names::of(timeline.world());
-        let mut verdicts = Verdicts::default();
-        verdicts.follow(&timeline);
-        Self {
+        let mut sim = Self {
             timeline,
-            verdicts,
+            verdicts: Verdicts::default(),
+            elections: Elections::default(),
             names,
             kinds: facts::Kinds::default(),
             key_counts: facts::KeyCounts::default(),
-        }
+        };
+        sim.follow();
+        sim
+    }
+
+    /// Takes in what is new of the branch shown.
+    fn follow(&mut self) {
+        self.verdicts.follow(&self.timeline);
+        self.elections.follow(&self.timeline);
     }
 
     fn world(&self) -> &World {
@@ -260,7 +276,7 @@ impl Sim {
         loop {
             let slice = left.min(SLICE);
             let there = play(&mut self.timeline, slice).map_err(refusal)?;
-            self.verdicts.follow(&self.timeline);
+            self.follow();
             left -= slice;
             if there || left == 0 {
                 return Ok(there);

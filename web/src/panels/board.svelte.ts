@@ -14,6 +14,8 @@ import { gear, stopped, type Clock } from '../state/clock';
 import { formatClock, nodeName } from '../state/format';
 import { linkAddress, linkText, type LinkVerdict } from '../state/link';
 import { append, emptyLog, type Log } from '../state/log';
+import { bandsOf, type Band } from '../state/raft';
+import { killOf, type Killed } from '../state/scenario';
 import { Search, type Progress } from '../state/search';
 import { Session, type Halt } from '../state/session';
 import { nodesDown, noDeeds, type Deeds, type Quorums } from '../state/story';
@@ -34,7 +36,9 @@ const STRIKES = 20;
 /** How many times longer messages take on a link that is made slow. */
 const SLOWER = 5;
 
-export type Tab = 'clients' | 'settings' | 'inspector' | 'log';
+/** What shares a place on a wide screen: what happened, and the log of the metadata group. */
+export type Pane = 'log' | 'raft';
+export type Tab = 'clients' | 'settings' | 'inspector' | Pane;
 
 /** How a run begins if nobody says otherwise: slow enough to watch, busy enough to mean something. */
 export function freshConfig(nodes = 5, seed = randomSeed()): RunConfig {
@@ -90,6 +94,9 @@ export class Board {
   touched = $state.raw<{ from: number; to: number } | null>(null);
   hidden = $state.raw<ReadonlySet<Family>>(new Set());
   tab = $state<Tab>('clients');
+  pane = $state<Pane>('log');
+  /** The leader of the metadata group that was killed last. */
+  killed = $state.raw<Killed | null>(null);
   help = $state(false);
 
   readonly session = new Session(startWorker, () => this.mirror());
@@ -176,6 +183,29 @@ export class Board {
   /** Everything that was done on the branch shown, its past included. */
   marksShown(): Mark[] {
     return marksOf(this.tracks, this.tracks.shown, this.marks);
+  }
+
+  /** Who led the metadata group on the branch shown, up to its end. */
+  bands(): Band[] {
+    const elections = this.glance?.elections;
+    return elections === undefined ? [] : bandsOf(elections, this.tracks.all[this.tracks.shown]?.end ?? 0);
+  }
+
+  /** Shows the event log or the Raft log. */
+  open(pane: Pane): void {
+    this.pane = pane;
+    this.tab = pane;
+  }
+
+  /** Crashes the leader of the metadata group, and shows the logs. */
+  async killLeader(): Promise<void> {
+    const killed = this.session.frame && killOf(this.session.frame);
+    if (killed === null) {
+      this.say('Nobody leads the metadata group right now. Wait for an election.');
+    } else if (await this.act({ kind: 'crash', node: killed.node })) {
+      this.killed = killed;
+      this.open('raft');
+    }
   }
 
   /** Tells a verdict in full; where the judges object, goes to the moment. */
@@ -357,6 +387,7 @@ export class Board {
     this.hover = null;
     this.marks = [];
     this.marked = [];
+    this.killed = null;
     this.judgement = null;
     this.verdict = null;
     const nodes = this.session.frame?.nodes.count ?? 0;

@@ -1,7 +1,7 @@
 /** The page's side of the pinned frame; the core's side is tested in `kv-wasm/src/frame.rs`. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { decodeFrame, MessageFlag, NodeFlag, NO_OWNER, Outcome } from './frame';
+import { decodeFrame, MessageFlag, NodeFlag, NO_OWNER, Outcome, Role } from './frame';
 
 const hex = readFileSync(new URL('../../../kv-wasm/tests/frame.hex', import.meta.url), 'utf8');
 const pinned = () => Uint8Array.from(hex.replace(/\s/g, '').match(/../g) ?? [], (byte) => parseInt(byte, 16)).buffer;
@@ -10,7 +10,7 @@ describe('the pinned frame', () => {
   const frame = decodeFrame(pinned(), ['store', 'heartbeats']);
 
   it('has the moment in its header', () => {
-    expect(frame).toMatchObject({ now: 1_234_567, steps: 890, replicas: 3, epoch: 3, trace: 77 });
+    expect(frame).toMatchObject({ now: 1_234_567, steps: 890, replicas: 3, epoch: 3, electionTimeout: 1_000, trace: 77 });
     expect(frame.hash).toBe('0123456789abcdef');
   });
 
@@ -22,7 +22,15 @@ describe('the pinned frame', () => {
     expect([...nodes.epoch, ...nodes.requests, ...nodes.held]).toEqual([3, 0, 3, 1, 0, 1, 2, 0, 2]);
     expect([...nodes.unsynced]).toEqual([4096, 0, 4096]);
     expect([...nodes.suspectedBy]).toEqual([0, 2, 0]);
-    expect([...nodes.flags]).toEqual([NodeFlag.up | NodeFlag.founder, 0, NodeFlag.up | NodeFlag.behind | NodeFlag.paused]);
+    expect([...nodes.flags]).toEqual([NodeFlag.up | NodeFlag.leader, 0, NodeFlag.up | NodeFlag.behind | NodeFlag.paused]);
+  });
+
+  it('has the replicas of the metadata group', () => {
+    const { nodes } = frame;
+    expect([...nodes.role]).toEqual([Role.leader, Role.none, Role.follower]);
+    expect([...nodes.election]).toEqual([-1, -1, 2_500_000]);
+    expect([...nodes.term, ...nodes.base]).toEqual([4, 0, 4, 6, 0, 6]);
+    expect([...nodes.last, ...nodes.durable, ...nodes.commit]).toEqual([11, 0, 11, 10, 0, 10, 9, 0, 9]);
   });
 
   it('has the messages', () => {

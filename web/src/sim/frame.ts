@@ -5,15 +5,18 @@
  * views of the buffer, which belongs to the page once the worker has handed it over.
  */
 
-export const FRAME_VERSION = 2;
+export const FRAME_VERSION = 3;
 export const HEADER_BYTES = 64;
 
-export const NodeFlag = { up: 1, halted: 2, founder: 4, behind: 8, full: 16, paused: 32 } as const;
+export const NodeFlag = { up: 1, halted: 2, leader: 4, behind: 8, full: 16, paused: 32 } as const;
 export const MessageFlag = { lost: 1, urgent: 2 } as const;
 /** What a client asked for, by number. */
 export const OPERATIONS = ['get', 'put', 'delete'] as const;
 /** What came of it, by number. */
 export const Outcome = { open: 0, done: 1, failed: 2 } as const;
+/** What a node is in the metadata group, by number. */
+export const ROLES = ['none', 'follower', 'learner', 'pre-candidate', 'candidate', 'leader'] as const;
+export const Role = { none: 0, follower: 1, learner: 2, preCandidate: 3, candidate: 4, leader: 5 } as const;
 /** The owner of a partition that no node of this run claims. */
 export const NO_OWNER = 0xffff;
 
@@ -26,6 +29,8 @@ export interface Frame {
   /** N. */
   readonly replicas: number;
   readonly epoch: number;
+  /** How long a node waits for its leader, in ms; up to twice as long by chance. */
+  readonly electionTimeout: number;
   /** How many trace entries there are. */
   readonly trace: number;
   readonly nodes: NodeColumns;
@@ -44,13 +49,22 @@ export interface Frame {
 export interface NodeColumns {
   readonly count: number;
   readonly deadline: Float64Array;
+  /** When it stands for election unless it hears from a leader; -1: it does not. */
+  readonly election: Float64Array;
   readonly epoch: Uint32Array;
   readonly keys: Uint32Array;
   readonly requests: Uint32Array;
   readonly held: Uint32Array;
   readonly unsynced: Uint32Array;
+  readonly term: Uint32Array;
+  /** Of its log in the metadata group: the last entry compacted, the last one, and up to which it is on disk and known to be committed. */
+  readonly base: Uint32Array;
+  readonly last: Uint32Array;
+  readonly durable: Uint32Array;
+  readonly commit: Uint32Array;
   readonly suspectedBy: Uint16Array;
   readonly flags: Uint8Array;
+  readonly role: Uint8Array;
 }
 
 export interface MessageColumns {
@@ -86,19 +100,20 @@ export function decodeFrame(buffer: ArrayBuffer, kinds: readonly string[]): Fram
   const [n, m, o, p] = [word(4), word(8), word(12), word(16)];
   const columns = new Columns(buffer);
   const f64 = {
-    deadline: columns.f64(n), number: columns.f64(m), sent: columns.f64(m), arrives: columns.f64(m),
+    deadline: columns.f64(n), election: columns.f64(n), number: columns.f64(m), sent: columns.f64(m), arrives: columns.f64(m),
     operation: columns.f64(o), called: columns.f64(o), answered: columns.f64(o),
   };
   const u32 = {
     epoch: columns.u32(n), keys: columns.u32(n), requests: columns.u32(n), held: columns.u32(n),
-    unsynced: columns.u32(n),
+    unsynced: columns.u32(n), term: columns.u32(n), base: columns.u32(n), last: columns.u32(n),
+    durable: columns.u32(n), commit: columns.u32(n),
   };
   const u16 = {
     suspectedBy: columns.u16(n), from: columns.u16(m), to: columns.u16(m), node: columns.u16(o),
     owners: columns.u16(p),
   };
   const u8 = {
-    nodeFlags: columns.u8(n), kind: columns.u8(m), messageFlags: columns.u8(m),
+    nodeFlags: columns.u8(n), role: columns.u8(n), kind: columns.u8(m), messageFlags: columns.u8(m),
     operation: columns.u8(o), outcome: columns.u8(o),
     cuts: columns.u8(Math.ceil((n * n) / 8)), own: columns.u8(Math.ceil((n * n) / 8)),
   };
@@ -109,8 +124,9 @@ export function decodeFrame(buffer: ArrayBuffer, kinds: readonly string[]): Fram
     hash: header.getBigUint64(48, true).toString(16).padStart(16, '0'),
     replicas: word(20),
     epoch: word(56),
+    electionTimeout: word(60),
     trace: word(28),
-    nodes: { count: n, deadline: f64.deadline, ...u32, suspectedBy: u16.suspectedBy, flags: u8.nodeFlags },
+    nodes: { count: n, deadline: f64.deadline, election: f64.election, ...u32, suspectedBy: u16.suspectedBy, flags: u8.nodeFlags, role: u8.role },
     messages: {
       count: m, number: f64.number, sent: f64.sent, arrives: f64.arrives,
       from: u16.from, to: u16.to, kind: u8.kind, flags: u8.messageFlags,

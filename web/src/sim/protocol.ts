@@ -79,6 +79,8 @@ export interface Glance {
   trace: Trace;
   actions: ActionLine[];
   operations: OperationLine[];
+  /** Who led the metadata group on the branch shown: of each election its time, the node and its term. */
+  elections: Float64Array;
   settings: SettingState[];
   network: Network;
   clients: Clients;

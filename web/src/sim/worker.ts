@@ -71,6 +71,7 @@ const calls: Calls = {
       trace: shown.trace_since(trace, TRACE_MOST),
       actions: shown.actions_since(actions),
       operations: shown.operations(OPERATIONS_MOST),
+      elections: shown.elections(),
       settings: shown.settings(),
       network: shown.network(),
       clients: shown.clients(),

@@ -2,10 +2,10 @@
  * What a message looks like: hue for its family and nothing else, shape for its kind, hollow for a reply.
  *
  * Hues are Okabe and Ito's, which colour-blind readers can tell apart; each theme takes the ones that
- * stand out on its ground.
+ * stand out on its ground. Raft has the one that is no hue: black, and on a dark ground white.
  */
 
-export type Family = 'client' | 'replication' | 'gossip' | 'membership' | 'handoff';
+export type Family = 'client' | 'replication' | 'gossip' | 'membership' | 'handoff' | 'raft';
 export type Shape = 'dot' | 'circle' | 'square' | 'triangle' | 'diamond';
 
 export interface Look {
@@ -21,6 +21,7 @@ export const FAMILIES: readonly { family: Family; label: string; meaning: string
   { family: 'replication', label: 'Replication', meaning: 'Squares write, circles read, triangles pass a request on; replies are hollow' },
   { family: 'gossip', label: 'Gossip', meaning: 'Heartbeats and settings' },
   { family: 'membership', label: 'Membership', meaning: 'Joining, and new layouts' },
+  { family: 'raft', label: 'Raft', meaning: 'The log that puts changes of the cluster in order: squares append, triangles ask for votes, dots say who leads; replies are hollow' },
   { family: 'handoff', label: 'Hand-off', meaning: 'Objects that move to new owners' },
 ];
 
@@ -39,6 +40,23 @@ const LOOKS: Readonly<Record<string, Look>> = {
   join_refused: { family: 'membership', shape: 'diamond', reply: true },
   invite: { family: 'membership', shape: 'diamond', reply: false },
   propose: { family: 'membership', shape: 'triangle', reply: false },
+  pre_vote: { family: 'raft', shape: 'triangle', reply: false },
+  pre_vote_reply: { family: 'raft', shape: 'triangle', reply: true },
+  vote: { family: 'raft', shape: 'triangle', reply: false },
+  vote_reply: { family: 'raft', shape: 'triangle', reply: true },
+  append: { family: 'raft', shape: 'square', reply: false },
+  append_reply: { family: 'raft', shape: 'square', reply: true },
+  heartbeat: { family: 'raft', shape: 'dot', reply: false },
+  heartbeat_reply: { family: 'raft', shape: 'dot', reply: true },
+  commit: { family: 'raft', shape: 'dot', reply: false },
+  read: { family: 'raft', shape: 'circle', reply: false },
+  read_reply: { family: 'raft', shape: 'circle', reply: true },
+  snapshot_offer: { family: 'raft', shape: 'diamond', reply: false },
+  snapshot_chunk: { family: 'raft', shape: 'diamond', reply: false },
+  snapshot_have: { family: 'raft', shape: 'diamond', reply: true },
+  timeout_now: { family: 'raft', shape: 'triangle', reply: false },
+  stale: { family: 'raft', shape: 'dot', reply: true },
+  removed: { family: 'raft', shape: 'diamond', reply: false },
   adopt: { family: 'membership', shape: 'square', reply: false },
 };
 

@@ -6,7 +6,8 @@
  * what they carry and dots are a sample. With reduced motion nothing flies: a message is its chord for
  * as long as it is under way.
  */
-import { MessageFlag, NodeFlag, Outcome, type Frame } from '../sim/frame';
+import { MessageFlag, Outcome, type Frame } from '../sim/frame';
+import { electionShare } from '../state/raft';
 import { EVERY_MESSAGE_UP_TO } from '../state/clock';
 import { lookOf, type Family, type Shape } from './families';
 import { along, angleOf, chord, polar, seat, stopShare, toward, type Chord, type Plan, type Point } from './geometry';
@@ -42,8 +43,6 @@ export class Messages {
   private nodes = 0;
   private chords = new Map<number, Chord>();
   private shocks: { node: number; began: number }[] = [];
-  /** The last deadline seen of each node and how far away it was then. */
-  private timers: { deadline: number; span: number }[] = [];
 
   constructor(public palette: Palette) {
     const pen = this.canvas.getContext('2d');
@@ -56,7 +55,6 @@ export class Messages {
     this.plan = plan;
     this.nodes = nodes;
     this.chords.clear();
-    this.timers = [];
     const sharp = Math.min(window.devicePixelRatio || 1, 3);
     this.canvas.width = Math.round(plan.width * sharp);
     this.canvas.height = Math.round(plan.height * sharp);
@@ -99,7 +97,7 @@ export class Messages {
         colour: this.palette.families[look.family],
         shape: look.shape,
         hollow: look.reply,
-        small: look.family === 'gossip',
+        small: look.family === 'gossip' || look.shape === 'dot',
         stop: lost ? stopShare(number, frame.isCut(from, to)) : 2,
         calm: scene.calm,
       });
@@ -153,12 +151,12 @@ export class Messages {
     const { pen } = this;
     const r = shape === 'dot' ? 2.8 : small ? 3.8 : 5.8;
     outline(pen, at, shape, r);
-    pen.lineWidth = 2;
+    pen.lineWidth = shape === 'dot' ? 1.25 : 2;
     pen.fillStyle = hollow ? this.palette.ground : colour;
     pen.strokeStyle = hollow ? colour : this.palette.ground;
     if (!hollow) pen.lineWidth = 1.25;
     pen.fill();
-    if (shape !== 'dot') pen.stroke();
+    if (shape !== 'dot' || hollow) pen.stroke();
   }
 
   private cross(at: Point, r: number, colour: string): void {
@@ -218,21 +216,17 @@ export class Messages {
     pen.stroke();
   }
 
-  /** The arc around a disc runs down until the node's next deadline. */
+  /** The arc around a disc runs down until the node stands for election; whoever leads has none. */
   private drawTimers(frame: Frame, scene: Scene): void {
     const { pen, palette } = this;
     const plan = this.plan!;
     pen.strokeStyle = palette.muted;
     pen.lineWidth = 2;
     for (let i = 0; i < frame.nodes.count; i += 1) {
-      const deadline = frame.nodes.deadline[i]!;
-      if (deadline < 0 || (frame.nodes.flags[i]! & NodeFlag.up) === 0) continue;
-      const known = this.timers[i];
-      const left = deadline - scene.view;
-      if (known?.deadline !== deadline || left > known.span) this.timers[i] = { deadline, span: Math.max(left, 1) };
-      const share = Math.max(0, Math.min(1, left / this.timers[i]!.span));
+      const share = electionShare(frame, i, scene.view, scene.calm);
+      if (share <= 0) continue;
       const at = seat(plan, i, this.nodes);
-      pen.globalAlpha = 0.4;
+      pen.globalAlpha = 0.6;
       pen.beginPath();
       pen.arc(at.x, at.y, plan.disc + 4.5, -Math.PI / 2, -Math.PI / 2 + share * 2 * Math.PI);
       pen.stroke();

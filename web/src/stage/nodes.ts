@@ -3,11 +3,13 @@
  * button that opens the inspector.
  *
  * State shows by shape and word, never by hue: up is solid, down is hollow and says so, suspected is
- * dashed, paused is dotted, the founder has a double ring. Elements are made once per run and only what
- * differs is set.
+ * dashed, paused is dotted, the leader of the metadata group has a double ring, a hollow triangle asks
+ * whether it would be elected, a solid one stands for election. Elements are made once per run and only
+ * what differs is set.
  */
-import { NodeFlag, type Frame } from '../sim/frame';
+import { NodeFlag, Role, type Frame } from '../sim/frame';
 import { count, nodeName } from '../state/format';
+import { roleOf } from '../state/raft';
 import { seat, type Plan } from './geometry';
 import { make, press, set, write } from './svg';
 
@@ -45,6 +47,7 @@ interface Parts {
   halo: SVGCircleElement;
   disc: SVGCircleElement;
   inner: SVGCircleElement;
+  mark: SVGPathElement;
   name: SVGTextElement;
   note: SVGTextElement;
   info: SVGGElement;
@@ -82,17 +85,21 @@ export class Nodes {
   private show(parts: Parts, frame: Frame, node: number, chosen: Chosen): void {
     const state = nodeState(frame, node);
     const flags = frame.nodes.flags[node]!;
-    const founder = (flags & NodeFlag.founder) !== 0;
+    const leads = (flags & NodeFlag.leader) !== 0;
+    const stands = standing(frame, node);
     const rank = chosen.owners.indexOf(node);
     const note = noteOf(frame, node, state);
     const isUp = (flags & NodeFlag.up) !== 0;
     const classes = ['node', state];
-    if (founder) classes.push('founder');
+    if (leads) classes.push('leader');
+    if (stands) classes.push(roleOf(frame, node));
     if ((flags & NodeFlag.behind) !== 0) classes.push('behind');
     if (chosen.node === node) classes.push('chosen');
     if (rank >= 0) classes.push('replica');
     set(parts.group, { class: classes.join(' '), 'data-state': state });
-    set(parts.body, { 'aria-label': `${nodeName(node)}, ${note}${founder ? ', founder' : ''}. ${isUp ? 'Crash it' : 'Restart it'}` });
+    const leading = leads ? `, leads in term ${frame.nodes.term[node]}` : '';
+    set(parts.body, { 'aria-label': `${nodeName(node)}, ${note}${leading}. ${isUp ? 'Crash it' : 'Restart it'}` });
+    set(parts.mark, { visibility: stands ? 'visible' : 'hidden' });
     write(parts.note, this.plan?.labelled ? note : '');
     set(parts.rank, { visibility: rank >= 0 ? 'visible' : 'hidden' });
     write(parts.rankText, String(rank + 1));
@@ -119,9 +126,18 @@ export class Nodes {
 /** The small line in a disc. */
 function noteOf(frame: Frame, node: number, state: NodeState): string {
   if (state === 'down' || state === 'halted' || state === 'paused') return state;
-  if (state === 'suspected') return `doubted by ${frame.nodes.suspectedBy[node]}`;
+  if (state === 'suspected' && !standing(frame, node)) return `doubted by ${frame.nodes.suspectedBy[node]}`;
   if ((frame.nodes.flags[node]! & NodeFlag.full) !== 0) return 'disk full';
+  // The whole word is wider than a disc.
+  if (standing(frame, node)) return frame.nodes.role[node] === Role.candidate ? 'candidate' : 'pre-vote';
+  if ((frame.nodes.flags[node]! & NodeFlag.leader) !== 0) return 'leader';
   return count(frame.nodes.keys[node]!, 'key');
+}
+
+/** Whether a node that runs asks for votes, or asks whether it would get them. */
+function standing(frame: Frame, node: number): boolean {
+  const role = frame.nodes.role[node];
+  return nodeState(frame, node) !== 'paused' && (role === Role.candidate || role === Role.preCandidate);
 }
 
 function build(node: number): Parts {
@@ -130,7 +146,8 @@ function build(node: number): Parts {
   write(name, nodeName(node));
   const note = text('note');
   const [reach, halo, disc, inner] = ['reach', 'halo', 'disc', 'inner'].map((part) => make('circle', { class: part })) as [SVGCircleElement, SVGCircleElement, SVGCircleElement, SVGCircleElement];
-  const body = make('g', { class: 'body', role: 'button', tabindex: 0 }, reach, halo, disc, inner, name,
+  const mark = make('path', { class: 'mark', visibility: 'hidden' });
+  const body = make('g', { class: 'body', role: 'button', tabindex: 0 }, reach, halo, disc, inner, mark, name,
     // Read aloud, the name and the note are two words.
     document.createTextNode(' '), note);
   const letter = text('letter');
@@ -142,7 +159,7 @@ function build(node: number): Parts {
   set(rankText, { dy: '0.36em' });
   const rank = make('g', { class: 'rank', visibility: 'hidden', 'aria-hidden': 'true' }, make('circle', { r: 10 }), rankText);
   const group = make('g', { class: 'node down', 'data-node': node }, body, info, rank);
-  return { group, body, reach, halo, disc, inner, name, note, info, rank, rankText };
+  return { group, body, reach, halo, disc, inner, mark, name, note, info, rank, rankText };
 }
 
 function place(parts: Parts, plan: Plan, { x, y }: { x: number; y: number }): void {
@@ -152,6 +169,7 @@ function place(parts: Parts, plan: Plan, { x, y }: { x: number; y: number }): vo
   set(parts.halo, { r: r + 7 });
   set(parts.disc, { r });
   set(parts.inner, { r: Math.max(1, r - 4) });
+  set(parts.mark, { d: `M0 ${(-r - 9).toFixed(1)}l8 13h-16Z` });
   set(parts.name, { 'font-size': Math.max(8, r * 0.5), dy: plan.labelled ? '0.05em' : '0.35em' });
   set(parts.note, { 'font-size': Math.max(8.5, Math.min(12, r * 0.28)), dy: Math.max(11, r * 0.44) });
   set(parts.info, { transform: `translate(${(r * 0.8).toFixed(1)} ${(-r * 0.8).toFixed(1)})`, visibility: plan.labelled ? 'visible' : 'hidden' });

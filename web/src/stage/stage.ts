@@ -122,6 +122,7 @@ function readPalette(host: HTMLElement): Palette {
       gossip: colour('--gossip'),
       membership: colour('--membership'),
       handoff: colour('--handoff'),
+      raft: colour('--raft'),
     },
     ground: colour('--ground'),
     ink: colour('--ink'),
