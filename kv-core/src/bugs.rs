@@ -33,10 +33,64 @@ pub enum Bug {
     RecoveryCutsAcknowledged,
     /// What waits for a sync leaves with the sync before it.
     HeldReleasedEarly,
+    /// Raft: a vote is told before it is on disk.
+    VoteUnsynced,
+    /// Raft: a candidate asks for votes before its own is on disk.
+    CandidacyUnsynced,
+    /// Raft: a candidate counts its own vote before it is on disk.
+    OwnVoteUnsynced,
+    /// Raft: entries are confirmed before they are on disk.
+    EntriesUnsynced,
+    /// Raft: entries are applied before they are on disk.
+    AppliedUnsynced,
+    /// Raft: a sync that ends late vouches for entries that took the place of those it covered.
+    LateSyncVouches,
+    /// Raft: entries of an earlier term are committed by counting (Raft paper, figure 8).
+    OldTermCommitted,
+    /// Raft: a new leader serves reads before it knows what is committed.
+    ReadBeforeFirstCommit,
+    /// Raft: any answer to a heartbeat confirms the reads that wait now.
+    LateAnswerConfirmsRead,
+    /// Raft: a replica numbers its questions from the start again when it was restarted.
+    QuestionsRestart,
+    /// Raft: a vote is forgotten by a restart.
+    VoteForgotten,
+    /// Raft: entries that are there already cut those behind them.
+    MatchingSuffixCut,
+    /// Raft: a confirmation of an earlier leadership counts.
+    OldConfirmationCounts,
+    /// Raft: a state takes the place of a log whose entries stay on disk.
+    StateKeepsEntries,
+    /// Raft: a state takes the place of a log in which more has been committed meanwhile.
+    StateOverCommitted,
+    /// Raft: a state that the leader's log has outgrown is offered for ever.
+    OutgrownStateOffered,
+    /// Raft: a leader does not leave a joint membership that it inherited.
+    JointNeverLeft,
+    /// Raft: a membership is in force only when it is committed.
+    MembershipOnCommit,
+    /// Raft: one half of a joint membership decides.
+    JointByHalf,
+    /// Raft: learners count for quorums.
+    LearnersCount,
+    /// Raft: one voter too few is a quorum.
+    MajorityOneShort,
+    /// Raft: the longer log is the newer one, whatever its terms.
+    LongerLogIsNewer,
+    /// Raft: a probe whose answer was lost is never repeated.
+    ProbeNeverRepeated,
+    /// Raft: entries under way that were lost stay under way for ever.
+    WindowNeverDrains,
+    /// Raft: leadership is handed to a replica that does not have everything.
+    SuccessorBehind,
+    /// Raft: a leader that hears from no quorum goes on.
+    LeaderWithoutQuorum,
+    /// Raft: who has no vote in a membership that may not be committed does not stand.
+    LeaverNeverStands,
 }
 
 impl Bug {
-    /// All of them.
+    /// Those of the eventually consistent keyspaces and of what is below them.
     pub const ALL: [Self; 9] = [
         Self::AcknowledgeBeforeSync,
         Self::ReadOfUnsynced,
@@ -47,6 +101,37 @@ impl Bug {
         Self::SettingsReadTwice,
         Self::RecoveryCutsAcknowledged,
         Self::HeldReleasedEarly,
+    ];
+
+    /// Those of the consensus machine.
+    pub const RAFT: [Self; 27] = [
+        Self::VoteUnsynced,
+        Self::CandidacyUnsynced,
+        Self::OwnVoteUnsynced,
+        Self::EntriesUnsynced,
+        Self::AppliedUnsynced,
+        Self::LateSyncVouches,
+        Self::OldTermCommitted,
+        Self::ReadBeforeFirstCommit,
+        Self::LateAnswerConfirmsRead,
+        Self::QuestionsRestart,
+        Self::VoteForgotten,
+        Self::MatchingSuffixCut,
+        Self::OldConfirmationCounts,
+        Self::StateKeepsEntries,
+        Self::StateOverCommitted,
+        Self::OutgrownStateOffered,
+        Self::JointNeverLeft,
+        Self::MembershipOnCommit,
+        Self::JointByHalf,
+        Self::LearnersCount,
+        Self::MajorityOneShort,
+        Self::LongerLogIsNewer,
+        Self::ProbeNeverRepeated,
+        Self::WindowNeverDrains,
+        Self::SuccessorBehind,
+        Self::LeaderWithoutQuorum,
+        Self::LeaverNeverStands,
     ];
 }
 

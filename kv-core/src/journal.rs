@@ -5,7 +5,7 @@
 //! store a node reads little, and damage, full disks and failed reads need no rule of their own. What jobs
 //! did arrives as an input. Beside each input stands a rolling hash over all that the node wrote to its
 //! disk and put out until then, so a replay that goes another way names the first input after which it
-//! did ([`replay`]).
+//! did ([`replay()`]).
 //!
 //! A journal is a header and frames ([`frame`]). It begins when a node is opened and ends with the
 //! process; a restart begins another. Left out: where a shell keeps the bytes.

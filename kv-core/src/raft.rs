@@ -39,22 +39,23 @@ pub mod log;
 mod persist;
 mod progress;
 mod quorum;
+mod routing;
 mod snapshot;
 mod view;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use self::candidate::{Candidate, Stage};
 use self::core::{After, Core, Outgoing, Unwritten};
-use self::follower::{Follower, may_vote};
+use self::follower::Follower;
 use self::leader::{Fate, Leader};
 use self::log::Log;
 pub use self::persist::{OpenError, Opened, group_of_key, key_words};
-use self::quorum::Election;
 pub use self::view::{GroupView, PeerView, RoleView};
+use crate::bugs::{Bug, planted};
 pub use crate::event::raft::{DropReason, RaftEvent};
 use crate::id::{GroupId, Index, LogPosition, Replica, Term};
 use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload, RaftBody, RaftMessage};
@@ -170,10 +171,6 @@ enum Role {
     Leader(alloc::boxed::Box<Leader>),
 }
 
-/// How far ahead of its own a term may be that a replica believes in: no sequence of elections in its
-/// absence goes further.
-const TERM_LEAP_MAX: u64 = 1 << 32;
-
 impl Group {
     /// A replica as its disk remembers it. What was read back may never have been synced: none of it
     /// counts as durable until [`Self::synced`] reports the position at which it was opened. The seed
@@ -182,7 +179,7 @@ impl Group {
     pub fn open(opened: Opened, limits: Limits, seed: u64, now: Mono) -> Self {
         let mut rng = Rng::stream(seed, opened.group.0);
         // Half of the numbers, so that they never begin anew and stay in the order of the questions.
-        let attempts = rng.any() >> 1;
+        let attempts = if planted(Bug::QuestionsRestart) { 0 } else { rng.any() >> 1 };
         let mut core = Core {
             group: opened.group,
             me: opened.me,
@@ -196,8 +193,7 @@ impl Group {
             leader: None,
             heard: now,
             deadline: now,
-            removed: false,
-            reads: Vec::new(),
+            reads: VecDeque::new(),
             attempts,
             incoming: opened.incoming,
             keeps_chunks: opened.installed.is_some(),
@@ -243,7 +239,10 @@ impl Group {
             RaftBody::Removed => return self.on_removed(now),
             _ => {}
         }
-        if term < self.core.term {
+        let counts = planted(Bug::OldConfirmationCounts)
+            && self.is_leader()
+            && matches!(body, RaftBody::AppendReply(_));
+        if term < self.core.term && !counts {
             self.on_stale(from, &body);
             return;
         }
@@ -316,7 +315,7 @@ impl Group {
 
     /// Stands for election now, whatever the clock says: somebody has said so, or the group is new.
     pub fn campaign(&mut self, now: Mono) {
-        if !self.is_leader() && self.core.membership().is_voter(self.core.me) {
+        if !self.is_leader() && self.may_campaign() {
             self.stand_for_election(now, false);
             self.settle_role(now);
         }
@@ -324,6 +323,7 @@ impl Group {
 
     /// A timer may have run out.
     pub fn tick(&mut self, now: Mono) {
+        self.core.give_up_waiting_reads(now);
         match &mut self.role {
             Role::Leader(leader) => {
                 if leader.tick(&mut self.core, now) == Fate::StepsDown {
@@ -343,14 +343,12 @@ impl Group {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
         let election = self.may_campaign().then_some(self.core.deadline);
-        match &self.role {
-            Role::Leader(leader) => Some(leader.next_deadline()),
-            Role::Candidate(_) => election,
-            Role::Follower(follower) => {
-                let reads = follower.next_read_deadline(&self.core);
-                election.into_iter().chain(reads).min()
-            }
-        }
+        let (role, asked) = match &self.role {
+            Role::Leader(leader) => (Some(leader.next_deadline()), None),
+            Role::Candidate(_) => (election, None),
+            Role::Follower(follower) => (election, follower.next_read_deadline(&self.core)),
+        };
+        role.into_iter().chain(asked).chain(self.core.next_read_deadline()).min()
     }
 
     /// Ends a turn: what it brought is sent.
@@ -409,6 +407,9 @@ impl Group {
 
     /// The next read that can be served, or cannot be.
     pub fn next_read(&mut self) -> Option<(ReadId, Result<Index, ReadError>)> {
+        if self.core.out.installed.is_some() {
+            return None; // It may be served from that state only.
+        }
         self.core.out.reads.pop_front()
     }
 
@@ -471,7 +472,8 @@ impl Group {
     /// [`Self::forget_chunks`].
     #[must_use]
     pub fn to_install(&self) -> Option<&Manifest> {
-        self.core.out.installed.as_ref()
+        // Parts of it may not be there before they are written.
+        self.core.out.installed.as_ref().filter(|_| self.core.unwritten.is_empty())
     }
 
     /// The state machine has begun with what was received.
@@ -505,9 +507,16 @@ impl Group {
     /// Lets go of all entries up to this one, which the state machine has durably applied.
     pub fn compact_to(&mut self, upto: Index) {
         let core = &mut self.core;
-        if core.log.base().index < upto && upto <= core.applicable().min(core.applied) {
+        // Who was told the log from its beginning does not know the founders; what it makes of its log
+        // for others must name members.
+        let names_members = core.log.membership_at(upto).1.is_sound();
+        let has = core.log.base().index < upto && upto <= core.applicable().min(core.applied);
+        if has && names_members {
             core.log.compact(upto);
             core.unwritten.base = true;
+            if core.incoming.as_ref().is_some_and(|incoming| incoming.ends_by(upto)) {
+                core.forget_incoming();
+            }
         }
     }
 
@@ -562,256 +571,5 @@ impl Group {
     #[must_use]
     pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
         &self.core.out.counters
-    }
-}
-
-/// Elections and terms.
-impl Group {
-    /// Why a message is not even looked at.
-    fn objection(&self, from: Replica, message: &RaftMessage) -> Option<DropReason> {
-        let impostor = |known: Replica| known.node == from.node && known != from;
-        if message.to != self.core.me.incarnation || message.group != self.core.group {
-            Some(DropReason::Misdirected)
-        } else if self.core.term.0.saturating_add(TERM_LEAP_MAX) < message.term.0 {
-            Some(DropReason::FutureTerm)
-        } else if from == self.core.me
-            || (!self.core.membership().contains(from)
-                && self.core.membership().replicas().any(impostor))
-        {
-            Some(DropReason::Impostor)
-        } else {
-            None
-        }
-    }
-
-    /// A message of an earlier term: who asks or leads in one is told of this one.
-    fn on_stale(&mut self, from: Replica, body: &RaftBody) {
-        match body {
-            RaftBody::Vote { .. } => {
-                self.core.send(from, After::State, RaftBody::VoteReply { granted: false });
-            }
-            RaftBody::Append { .. }
-            | RaftBody::Heartbeat { .. }
-            | RaftBody::Commit { .. }
-            | RaftBody::Offer(_)
-            | RaftBody::Chunk { .. } => self.core.send(from, After::State, RaftBody::Stale),
-            _ => {} // Answers to questions of a term that is over.
-        }
-    }
-
-    /// A later term has begun somewhere.
-    fn follow_term(&mut self, now: Mono, term: Term) {
-        self.core.enter(term, None);
-        self.follow(now, None);
-    }
-
-    /// Leads no longer, and stands for nothing.
-    fn follow(&mut self, now: Mono, leader: Option<Replica>) {
-        let follower = match &mut self.role {
-            Role::Leader(leader) => {
-                leader.drop_reads(&mut self.core);
-                self.core.event(RaftEvent::SteppedDown { term: self.core.term });
-                Follower::default()
-            }
-            Role::Candidate(_) => Follower::default(),
-            Role::Follower(follower) => {
-                follower.give_up_reads(&mut self.core);
-                Follower::default()
-            }
-        };
-        self.role = Role::Follower(follower);
-        self.core.leader = leader;
-        self.core.draw_deadline(now);
-    }
-
-    /// A message of this term.
-    fn on_current(&mut self, now: Mono, from: Replica, body: RaftBody) {
-        match body {
-            RaftBody::Vote { last, .. } => self.on_vote_asked(now, from, last),
-            RaftBody::VoteReply { granted } => {
-                if let Role::Candidate(candidate) = &mut self.role
-                    && candidate.stage == Stage::Standing
-                {
-                    candidate.on_vote(from, granted);
-                }
-            }
-            RaftBody::Append { .. }
-            | RaftBody::Heartbeat { .. }
-            | RaftBody::Commit { .. }
-            | RaftBody::Offer(_)
-            | RaftBody::Chunk { .. } => self.on_leader(now, from, body),
-            RaftBody::AppendReply(outcome) => {
-                if let Role::Leader(leader) = &mut self.role
-                    && leader.on_appended(&mut self.core, now, from, outcome) == Fate::StepsDown
-                {
-                    self.follow(now, None);
-                }
-            }
-            RaftBody::HeartbeatReply { read } => {
-                if let Role::Leader(leader) = &mut self.role {
-                    leader.on_heartbeat_reply(&mut self.core, now, from, read);
-                }
-            }
-            RaftBody::Have { snapshot, next } => {
-                if let Role::Leader(leader) = &mut self.role {
-                    leader.on_have(&mut self.core, now, from, (snapshot, next));
-                }
-            }
-            RaftBody::Read { attempt } => {
-                if let Role::Leader(leader) = &mut self.role {
-                    leader.on_read(from, attempt);
-                }
-            }
-            RaftBody::ReadReply { attempt, index } => {
-                if let Role::Follower(follower) = &mut self.role
-                    && self.core.leader == Some(from)
-                {
-                    follower.on_read_reply(&mut self.core, attempt, index);
-                }
-            }
-            RaftBody::TimeoutNow => {
-                if !self.is_leader() && self.core.membership().is_voter(self.core.me) {
-                    self.stand_for_election(now, true);
-                }
-            }
-            // The first was seen to before; the others told a term, and no more.
-            RaftBody::PreVote { .. }
-            | RaftBody::PreVoteReply { .. }
-            | RaftBody::Removed
-            | RaftBody::Stale => {}
-        }
-    }
-
-    /// A message that only the leader of this term sends.
-    fn on_leader(&mut self, now: Mono, from: Replica, body: RaftBody) {
-        if self.is_leader() || self.core.leader.is_some_and(|leader| leader != from) {
-            // There is one leader in a term: this is not a replica of this group.
-            let reason = DropReason::Nonsense;
-            self.core.event(RaftEvent::Dropped { from, reason });
-            return;
-        }
-        if self.core.leader.is_none() {
-            self.follow(now, Some(from));
-            self.core.event(RaftEvent::Follows { leader: from, term: self.core.term });
-        }
-        self.core.removed = false;
-        self.core.heard = now;
-        self.core.draw_deadline(now);
-        let Role::Follower(follower) = &mut self.role else { return };
-        let core = &mut self.core;
-        match body {
-            RaftBody::Append { prev, entries, commit } => {
-                follower.on_append(core, from, prev, entries, commit);
-            }
-            RaftBody::Heartbeat { commit, read } => {
-                follower.on_commit(core, from, commit);
-                core.send(from, After::State, RaftBody::HeartbeatReply { read });
-            }
-            RaftBody::Commit { commit } => follower.on_commit(core, from, commit),
-            RaftBody::Offer(manifest) => {
-                snapshot::on_offer(core, from, *manifest);
-            }
-            RaftBody::Chunk { snapshot, number, bytes } => {
-                snapshot::on_chunk(core, from, (snapshot, number), bytes);
-            }
-            _ => {}
-        }
-    }
-
-    fn on_vote_asked(&mut self, now: Mono, from: Replica, last: EntryId) {
-        let granted = !self.is_leader() && may_vote(&self.core, from, self.core.term, last);
-        if granted && self.core.vote.is_none() {
-            self.core.enter(self.core.term, Some(from));
-        }
-        if granted {
-            self.core.draw_deadline(now);
-        }
-        self.core.send(from, After::State, RaftBody::VoteReply { granted });
-    }
-
-    /// Somebody asks whether this replica would vote for it.
-    fn on_pre_vote(&mut self, now: Mono, from: Replica, term: Term, last: EntryId) {
-        let (at, membership) = self.core.log.membership();
-        let left = !membership.contains(from) && at <= self.core.commit;
-        let led = self.is_leader() || self.core.follows_a_leader(now);
-        if left && led {
-            self.core.send(from, After::State, RaftBody::Removed);
-            return;
-        }
-        let granted = !led && self.core.term <= term && may_vote(&self.core, from, term, last);
-        let reply_in = if granted { term } else { self.core.term };
-        let body = RaftBody::PreVoteReply { granted };
-        self.core.send_in(reply_in, from, After::State, body);
-    }
-
-    /// Somebody would vote for this replica in this term.
-    fn on_promise(&mut self, now: Mono, from: Replica, term: Term) {
-        if let Role::Candidate(candidate) = &mut self.role
-            && candidate.stage == Stage::Asking
-            && candidate.term(&self.core) == term
-        {
-            candidate.on_vote(from, true);
-        }
-        self.settle_role(now);
-    }
-
-    /// Somebody who follows a leader says that this replica has left the group. Should it be wrong, the
-    /// leader will be heard.
-    fn on_removed(&mut self, now: Mono) {
-        if matches!(self.role, Role::Candidate(_)) {
-            self.follow(now, None);
-            self.core.removed = true;
-            self.core.event(RaftEvent::Removed);
-        }
-    }
-
-    fn may_campaign(&self) -> bool {
-        self.core.membership().is_voter(self.core.me) && !self.core.removed && !self.core.stuck
-    }
-
-    fn tick_election(&mut self, now: Mono) {
-        if now < self.core.deadline {
-            return;
-        }
-        self.core.draw_deadline(now);
-        if !self.may_campaign() {
-            return;
-        }
-        self.leave_follower();
-        self.core.leader = None;
-        self.core.event(RaftEvent::Asked { term: self.core.term.next() });
-        self.role = Role::Candidate(Candidate::ask(&mut self.core));
-    }
-
-    fn stand_for_election(&mut self, now: Mono, transfer: bool) {
-        self.leave_follower();
-        self.core.leader = None;
-        self.core.draw_deadline(now);
-        let candidate = Candidate::stand(&mut self.core, transfer);
-        self.core.event(RaftEvent::Stood { term: self.core.term });
-        self.role = Role::Candidate(candidate);
-    }
-
-    fn leave_follower(&mut self) {
-        if let Role::Follower(follower) = &mut self.role {
-            follower.give_up_reads(&mut self.core);
-        }
-    }
-
-    /// What became of an election.
-    fn settle_role(&mut self, now: Mono) {
-        while let Role::Candidate(candidate) = &mut self.role {
-            match (candidate.election(&self.core), candidate.stage) {
-                (Election::Open, _) => return,
-                (Election::Lost, _) => self.follow(now, None),
-                (Election::Won, Stage::Asking) => self.stand_for_election(now, false),
-                (Election::Won, Stage::Standing) => {
-                    self.core.event(RaftEvent::Elected { term: self.core.term });
-                    self.core.leader = Some(self.core.me);
-                    let leader = Leader::elected(&mut self.core, now);
-                    self.role = Role::Leader(alloc::boxed::Box::new(leader));
-                }
-            }
-        }
     }
 }

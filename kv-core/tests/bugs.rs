@@ -9,7 +9,7 @@ use std::path::Path;
 
 use kv_core::bugs::{Bug, plant};
 use kv_core::sim::shrink::Shrinking;
-use kv_core::sim::trial::{self, Plan, Report, Schedule};
+use kv_core::sim::trial::{self, Plan, Report, Schedule, Terms};
 use kv_core::sim::{link, script};
 use stage::Stage;
 
@@ -43,7 +43,8 @@ fn stays(report: &Report) {
     let objection = report.objection.as_ref().expect("it fails").to_string();
     assert!(script.ends_with(&format!("\n{objection}\n")), "{script}");
     let run = stage.world.expect("it began").run();
-    let again = trial::of_schedule(&Schedule::of(&run)).expect("it can be tried");
+    let again =
+        trial::of_schedule(&Schedule::of(&run), &Terms::default()).expect("it can be tried");
     assert_eq!(again.run.hash, report.run.hash, "{script}");
 }
 

@@ -110,3 +110,24 @@ fn a_member_that_is_let_go_is_no_owner_any_more() {
     let words = cluster.nodes[0].delete("/v1/members/n3").is(404).unwrap().text();
     assert!(words.contains("no member"), "{words}");
 }
+
+#[test]
+fn the_node_that_founded_the_cluster_dies_and_another_takes_its_place() {
+    let mut cluster = Cluster::listed(&[0, 1, 2]);
+    put(&cluster.nodes[0], "foo", "bar").unwrap();
+    cluster.nodes[0].kill();
+    let survivor = &cluster.nodes[1];
+    eventually("the others elect a leader and let the dead node go", || {
+        survivor.delete("/v1/members/n1").is(200)
+    });
+    cluster.settled(2);
+    let through = cluster.nodes[1].address.clone();
+    let mut fourth = NodeProcess::new(cluster.folder.path(), "n4", &["--join", &through]);
+    fourth.start().healthy();
+    cluster.nodes.push(fourth);
+    cluster.settled(3);
+    serves(&cluster.nodes[3], "foo", "bar");
+    let status = cluster.nodes[3].get("/v1/status").is(200).unwrap().json();
+    let group = &status["groups"][0];
+    assert!(["n2", "n3", "n4"].iter().any(|name| group["leader"] == *name), "{group}");
+}

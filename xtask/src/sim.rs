@@ -29,6 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let kv = page::kv(Profile::Release)?;
     let folder = workspace::target_folder()?.join("sim");
     fs::create_dir_all(&folder)?;
+    let raft = raft(options.seeds / 5, &folder)?;
     let still = search(&kv, &folder, "still.md", options.seeds, &[])?;
     let moving = search(&kv, &folder, "moving.md", options.seeds / 2, &["--moves"])?;
     if options.report {
@@ -38,6 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
              - Date: {}\n- Commit: {}\n\n\
              ## Clusters whose partitions stay\n\n{still}\n\
              ## Clusters whose partitions move\n\n{moving}\n\
+             ## Raft by itself\n\n{raft}\n\
              ## Planted bugs\n\n\
              Each is found by the same search, and its run then made small.\n\n{bugs}",
             shell::output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?.trim(),
@@ -57,7 +59,9 @@ pub(crate) fn planted_bugs(report: bool) -> Result<String> {
     shell::step("planted bugs", why, || {
         let mut cargo = workspace::cargo();
         cargo.args(["test", "--package", "kv-core", "--features", "bugs"]);
-        cargo.args(["--test", "bugs", "--test", "sim_faults"]).env("SEEDS", SEEDS_IN_CI);
+        cargo
+            .args(["--test", "bugs", "--test", "raft_bugs", "--test", "sim_faults"])
+            .env("SEEDS", SEEDS_IN_CI);
         if report {
             cargo.env("KV_REPORT", &path);
         }
@@ -68,6 +72,17 @@ pub(crate) fn planted_bugs(report: bool) -> Result<String> {
 
 /// How many seeds every change is tried with.
 const SEEDS_IN_CI: &str = "500";
+
+/// Attacks replicas of Raft groups, and returns what happened as Markdown.
+fn raft(seeds: u64, folder: &Path) -> Result<String> {
+    let path = folder.join("raft.md");
+    shell::step("Raft", "replicas under attack, on all cores", || {
+        let mut cargo = workspace::cargo();
+        cargo.args(["test", "--package", "kv-core", "--test", "raft", "attacks"]);
+        shell::run(cargo.env("SEEDS", seeds.to_string()).env("KV_RAFT_REPORT", &path))
+    })?;
+    Ok(fs::read_to_string(&path)?)
+}
 
 fn search(kv: &Path, folder: &Path, name: &str, seeds: u64, more: &[&str]) -> Result<String> {
     let report = folder.join(name);

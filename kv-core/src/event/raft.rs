@@ -72,7 +72,7 @@ pub enum DropReason {
     Nonsense,
     /// Its term is so far ahead that no election can have led there.
     FutureTerm,
-    /// It comes from another data folder than that of the member.
+    /// It claims to come from this replica itself.
     Impostor,
     /// It asks for an election while a leader is there.
     LeaderIsThere,
@@ -84,7 +84,7 @@ impl DropReason {
             Self::Misdirected => "it was meant for another data folder",
             Self::Nonsense => "it contradicts what its sender must know",
             Self::FutureTerm => "no election can have led to its term",
-            Self::Impostor => "its sender's data folder is not the member's",
+            Self::Impostor => "it claims to come from this very replica",
             Self::LeaderIsThere => "there is a leader",
         }
     }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::log::Log;
 use super::snapshot::Incoming;
 use super::{Limits, RaftEvent, ReadError, ReadId};
+use crate::bugs::{Bug, planted};
 use crate::id::{GroupId, Index, LogPosition, Replica, Term};
 use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload, RaftBody, RaftMessage};
 use crate::rng::Rng;
@@ -35,10 +36,8 @@ pub(super) struct Core {
     pub(super) heard: Mono,
     /// When this replica stands for election unless it hears from a leader.
     pub(super) deadline: Mono,
-    /// Whether somebody said that this replica is no longer one of the group.
-    pub(super) removed: bool,
-    /// Reads that wait until this much is applied.
-    pub(super) reads: Vec<(Index, ReadId)>,
+    /// Reads that wait until this much is applied, and until when; the oldest first.
+    pub(super) reads: VecDeque<(Index, ReadId, Mono)>,
     /// The number of the last question to a leader. It begins anywhere and is never used again, not
     /// even after a restart: a late answer must not pass for that to another question.
     pub(super) attempts: u64,
@@ -119,6 +118,13 @@ impl Core {
     /// Sends a message that speaks of another term than this replica's.
     pub(super) fn send_in(&mut self, term: Term, to: Replica, after: After, body: RaftBody) {
         debug_assert!(to != self.me, "a replica does not write to itself");
+        let early = match &body {
+            RaftBody::VoteReply { .. } => planted(Bug::VoteUnsynced),
+            RaftBody::Vote { .. } => planted(Bug::CandidacyUnsynced),
+            RaftBody::AppendReply(_) => planted(Bug::EntriesUnsynced),
+            _ => false,
+        };
+        let after = if early { After::Nothing } else { after };
         let message = RaftMessage { group: self.group, to: to.incarnation, term, body };
         self.out.messages.push_back((to, after, message));
     }
@@ -129,6 +135,9 @@ impl Core {
     }
 
     pub(super) fn membership(&self) -> &Membership {
+        if planted(Bug::MembershipOnCommit) {
+            return self.log.membership_at(self.commit).1;
+        }
         self.log.membership().1
     }
 
@@ -142,7 +151,7 @@ impl Core {
 
     /// Whether term and vote are on disk.
     pub(super) fn state_is_durable(&self) -> bool {
-        !self.unwritten.state && self.state_at <= self.durable
+        (!self.unwritten.state && self.state_at <= self.durable) || planted(Bug::OwnVoteUnsynced)
     }
 
     /// Adds an entry behind the last one.
@@ -168,6 +177,23 @@ impl Core {
         }
     }
 
+    /// The state that is being received is no longer needed.
+    pub(super) fn forget_incoming(&mut self) {
+        self.incoming = None;
+        self.unwritten.incoming = None;
+        self.unwritten.chunks.clear();
+        self.unwritten.forget = true;
+    }
+
+    /// Whether this replica has a vote in the membership in force or, as long as that may not be
+    /// committed, had one before: it may be needed until it is (dissertation, 4.2.2).
+    pub(super) fn may_lead(&self) -> bool {
+        if planted(Bug::LeaverNeverStands) {
+            return self.membership().is_voter(self.me);
+        }
+        self.log.memberships_since(self.commit).any(|membership| membership.is_voter(self.me))
+    }
+
     /// Entries up to here are committed, which this replica has.
     pub(super) fn commit_to(&mut self, index: Index) {
         debug_assert!(index <= self.log.last().index, "an entry is known before it is committed");
@@ -176,14 +202,40 @@ impl Core {
 
     /// Up to where the state machine may go.
     pub(super) fn applicable(&self) -> Index {
-        self.commit.min(self.log.durable())
+        if planted(Bug::AppliedUnsynced) {
+            self.commit
+        } else {
+            self.commit.min(self.log.durable())
+        }
+    }
+
+    /// Answers a read as soon as this much is applied.
+    pub(super) fn await_applied(&mut self, now: Mono, index: Index, id: ReadId) {
+        self.reads.push_back((index, id, now + self.limits.election_timeout));
+        self.release_reads();
     }
 
     /// Answers the reads whose entry is applied.
     pub(super) fn release_reads(&mut self) {
-        let applied = self.applied;
-        let ready = self.reads.extract_if(.., |(index, _)| *index <= applied);
-        self.out.reads.extend(ready.map(|(index, id)| (id, Ok(index))));
+        let (applied, out) = (self.applied, &mut self.out.reads);
+        self.reads.retain(|(index, id, _)| {
+            if *index <= applied {
+                out.push_back((*id, Ok(*index)));
+            }
+            applied < *index
+        });
+    }
+
+    /// Reads that have waited too long wait no longer: who has left the group never applies more.
+    pub(super) fn give_up_waiting_reads(&mut self, now: Mono) {
+        while let Some((_, id, _)) = self.reads.pop_front_if(|(_, _, until)| *until <= now) {
+            self.out.reads.push_back((id, Err(ReadError::Unanswered)));
+        }
+    }
+
+    /// When the first of them will have waited too long.
+    pub(super) fn next_read_deadline(&self) -> Option<Mono> {
+        self.reads.front().map(|(_, _, until)| *until)
     }
 
     /// A time for an election, different on each replica (Raft paper, 5.2).

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use super::core::{After, Core};
 use super::{DropReason, RaftEvent, ReadError, ReadId};
+use crate::bugs::{Bug, planted};
 use crate::id::{Index, Replica, Term};
 use crate::message::raft::{Appended, Entry, EntryId, RaftBody};
 use crate::time::Mono;
@@ -74,10 +75,9 @@ impl Follower {
     }
 
     /// The leader answered.
-    pub(super) fn on_read_reply(&mut self, core: &mut Core, attempt: u64, index: Index) {
+    pub(super) fn on_read_reply(&mut self, core: &mut Core, now: Mono, attempt: u64, index: Index) {
         let Some((id, _)) = self.asked.remove(&attempt) else { return };
-        core.reads.push((index, id));
-        core.release_reads();
+        core.await_applied(now, index, id);
         // The leader has committed this much, so what is the same here is committed too.
         core.commit_to(index.min(self.common));
     }
@@ -111,7 +111,11 @@ pub(super) fn may_vote(core: &Core, from: Replica, term: Term, last: EntryId) ->
     let free = core.term < term
         || core.vote == Some(from)
         || (core.vote.is_none() && core.leader.is_none());
-    free && core.log.last() <= last
+    let own = core.log.last();
+    if planted(Bug::LongerLogIsNewer) {
+        return free && own.index <= last.index;
+    }
+    free && own <= last
 }
 
 /// Whether entries can stand behind `prev` in a log of this term.
@@ -136,6 +140,10 @@ const INDEX_MAX: u64 = 1 << 60;
 fn take(core: &mut Core, entries: Vec<Entry>) {
     for entry in entries {
         if entry.id.index <= core.log.base().index || core.log.matches(entry.id) {
+            if planted(Bug::MatchingSuffixCut) && core.commit < entry.id.index {
+                core.cut(entry.id.index);
+                core.push(entry);
+            }
             continue;
         }
         if entry.id.index <= core.log.last().index {

@@ -18,6 +18,7 @@ use super::core::{After, Core};
 use super::progress::Progress;
 use super::quorum;
 use super::{RaftEvent, TransferError};
+use crate::bugs::{Bug, planted};
 use crate::id::{Index, Replica};
 use crate::message::raft::{Entry, Manifest, Payload, RaftBody};
 use crate::time::Mono;
@@ -124,7 +125,8 @@ impl Leader {
             }
         };
         let reached = quorum::reached(core.membership(), has);
-        if reached <= core.commit || core.log.term(reached) != Some(core.term) {
+        let own = core.log.term(reached) == Some(core.term) || planted(Bug::OldTermCommitted);
+        if reached <= core.commit || !own {
             return Fate::Leads;
         }
         // What on_commit sees to, it does once: with the entry of the membership in force, at the
@@ -149,7 +151,7 @@ impl Leader {
                 replica == core.me
                     || self.peers.get(&replica).is_some_and(|progress| since <= progress.heard)
             };
-            if !quorum::reached(core.membership(), heard) {
+            if !quorum::reached(core.membership(), heard) && !planted(Bug::LeaderWithoutQuorum) {
                 return Fate::StepsDown;
             }
         }
@@ -193,7 +195,7 @@ impl Leader {
     fn hand_on(&mut self, core: &mut Core, to: Replica) {
         let complete =
             self.peers.get(&to).is_some_and(|progress| progress.matched == core.log.last().index);
-        if complete {
+        if complete || planted(Bug::SuccessorBehind) {
             core.send(to, After::Nothing, RaftBody::TimeoutNow);
         }
     }

@@ -12,6 +12,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+use crate::bugs::{Bug, planted};
 use crate::id::{Index, LogPosition, Term};
 use crate::message::raft::{Entry, EntryId, Membership, Payload};
 
@@ -145,6 +146,12 @@ impl Log {
         (*at, membership)
     }
 
+    /// The membership that was in force at an entry, and all that came later.
+    pub(super) fn memberships_since(&self, index: Index) -> impl Iterator<Item = &Membership> {
+        let first = self.memberships.iter().rposition(|(at, _)| *at <= index).unwrap_or(0);
+        self.memberships.range(first..).map(|(_, membership)| &**membership)
+    }
+
     /// Adds the next entry.
     pub(super) fn push(&mut self, entry: Entry) {
         debug_assert!(entry.id.index == self.last().index.next(), "indexes have no gaps");
@@ -169,7 +176,7 @@ impl Log {
         }
         let last = self.last().index;
         self.durable = self.durable.min(last);
-        for (_, upto) in &mut self.unsynced {
+        for (_, upto) in self.unsynced.iter_mut().filter(|_| !planted(Bug::LateSyncVouches)) {
             *upto = (*upto).min(last);
         }
     }

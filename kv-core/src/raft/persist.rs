@@ -26,6 +26,7 @@ use super::Group;
 use super::core::Core;
 use super::log::Log;
 use super::snapshot::Incoming;
+use crate::bugs::{Bug, planted};
 use crate::codec;
 use crate::disk::Disk;
 use crate::id::{GroupId, Index, LogPosition, Replica, Term};
@@ -115,7 +116,10 @@ impl Opened {
         let Some((base, membership_at, membership)) = base else { return Ok(None) };
         let state: Option<(Term, Option<Replica>)> =
             one(store, disk, &key(group, STATE), "the term")?;
-        let (term, vote) = state.unwrap_or_default();
+        let (term, mut vote) = state.unwrap_or_default();
+        if planted(Bug::VoteForgotten) {
+            vote = None;
+        }
         let entries = entries(group, base, store, disk)?;
         let manifest: Option<Manifest> = one(store, disk, &key(group, INCOMING), "a manifest")?;
         let (mut incoming, mut installed, mut has_old_chunks) = (None, None, false);

@@ -13,6 +13,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+use crate::bugs::{Bug, planted};
 use crate::id::Index;
 use crate::message::raft::Manifest;
 use crate::time::Mono;
@@ -174,15 +175,23 @@ impl Progress {
         }
     }
 
-    /// The replica answered a heartbeat. If nothing has moved for so long, messages were lost, and one
-    /// more is to be sent.
+    /// The replica answered a heartbeat. If nothing has moved for so long, messages were lost: it is
+    /// tried again where it is known to be. Returns whether so.
     pub(super) fn resume(&mut self) -> bool {
-        if !core::mem::take(&mut self.stalled) {
+        let stuck = match self.flow {
+            Flow::Probe { .. } => planted(Bug::ProbeNeverRepeated),
+            Flow::Replicate(_) => planted(Bug::WindowNeverDrains),
+            Flow::Snapshot(_) => false,
+        };
+        if !core::mem::take(&mut self.stalled) || stuck {
             return false;
         }
         match &mut self.flow {
             Flow::Probe { waiting } => *waiting = false,
-            Flow::Replicate(in_flight) => in_flight.forget_first(),
+            Flow::Replicate(_) => {
+                self.next = self.matched.next();
+                self.flow = Flow::Probe { waiting: false };
+            }
             Flow::Snapshot(transfer) => transfer.next = transfer.acked,
         }
         true
@@ -191,13 +200,8 @@ impl Progress {
 
 impl InFlight {
     fn answered(&mut self, upto: Index) {
-        while self.messages.front().is_some_and(|(last, _)| *last <= upto) {
-            self.forget_first();
+        while let Some((_, bytes)) = self.messages.pop_front_if(|(last, _)| *last <= upto) {
+            self.bytes -= bytes;
         }
-    }
-
-    fn forget_first(&mut self) {
-        let first = self.messages.pop_front();
-        self.bytes -= first.map_or(0, |(_, bytes)| bytes);
     }
 }

@@ -6,6 +6,7 @@
 
 use alloc::collections::BTreeSet;
 
+use crate::bugs::{Bug, planted};
 use crate::id::Replica;
 use crate::message::raft::Membership;
 
@@ -25,8 +26,11 @@ pub(super) fn reached<T: Ord + Copy + Default>(
     membership: &Membership,
     value: impl Fn(Replica) -> T,
 ) -> T {
+    if planted(Bug::LearnersCount) {
+        return reached_by_majority(&membership.replicas().collect(), &value);
+    }
     let new = reached_by_majority(&membership.voters, &value);
-    if membership.is_joint() {
+    if membership.is_joint() && !planted(Bug::JointByHalf) {
         new.min(reached_by_majority(&membership.outgoing, &value))
     } else {
         new
@@ -54,7 +58,7 @@ fn reached_by_majority<T: Ord + Copy + Default>(
 ) -> T {
     let enough = |least: T| {
         let have = voters.iter().filter(|voter| least <= value(**voter)).count();
-        voters.len() / 2 < have
+        voters.len() / 2 < have + usize::from(planted(Bug::MajorityOneShort))
     };
     voters
         .iter()

@@ -9,8 +9,9 @@ use bytes::Bytes;
 
 use super::core::{After, Core};
 use super::{DropReason, RaftEvent};
+use crate::bugs::{Bug, planted};
 use crate::hash;
-use crate::id::Replica;
+use crate::id::{Index, Replica, Term};
 use crate::message::raft::{Appended, Manifest, RaftBody};
 
 /// A state of which a part has arrived.
@@ -20,6 +21,8 @@ pub(super) struct Incoming {
     manifest: Manifest,
     /// The first chunk that is missing.
     next: u32,
+    /// In which term it was last offered; zero if that was before a restart.
+    offered: Term,
 }
 
 /// How many chunks a state may have: more than fit on any disk.
@@ -28,7 +31,12 @@ const CHUNKS_MAX: usize = 1 << 22;
 impl Incoming {
     /// A state of which the first chunks are on disk.
     pub(super) fn new(manifest: Manifest, next: u32) -> Self {
-        Self { id: manifest.id(), manifest, next }
+        Self { id: manifest.id(), manifest, next, offered: Term(0) }
+    }
+
+    /// Whether it holds nothing behind this entry.
+    pub(super) fn ends_by(&self, index: Index) -> bool {
+        self.manifest.last.index <= index
     }
 
     fn is_complete(&self) -> bool {
@@ -46,17 +54,14 @@ pub(super) fn on_offer(core: &mut Core, from: Replica, manifest: Manifest) {
         core.event(RaftEvent::Dropped { from, reason: DropReason::Nonsense });
         return;
     }
-    if manifest.last.index <= core.commit {
-        core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(core.commit)));
+    if let Some(upto) = has(core, &manifest) {
+        core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(upto)));
         return;
     }
-    if core.log.matches(manifest.last) {
-        core.commit_to(manifest.last.index);
-        core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(manifest.last.index)));
-        return;
-    }
-    if core.incoming.as_ref().is_some_and(|now| manifest.last.index < now.manifest.last.index) {
-        return; // A late offer: a newer one is being received.
+    if core.incoming.as_ref().is_some_and(|now| {
+        now.offered == core.term && manifest.last.index < now.manifest.last.index
+    }) {
+        return; // A late offer: the same leader has made a newer one.
     }
     if core.keeps_chunks {
         return; // The state machine has not saved the last state yet. The offer will be repeated.
@@ -67,7 +72,18 @@ pub(super) fn on_offer(core: &mut Core, from: Replica, manifest: Manifest) {
         core.unwritten.chunks.clear();
         core.incoming = Some(offered);
     }
+    if let Some(now) = &mut core.incoming {
+        now.offered = core.term;
+    }
     go_on(core, from);
+}
+
+/// Up to where the log equals that of the leader, if it holds all of a state.
+fn has(core: &mut Core, manifest: &Manifest) -> Option<Index> {
+    if core.log.matches(manifest.last) {
+        core.commit_to(manifest.last.index);
+    }
+    (manifest.last.index <= core.commit).then_some(core.commit)
 }
 
 /// A part of a state.
@@ -95,9 +111,15 @@ fn go_on(core: &mut Core, from: Replica) {
         return;
     };
     let manifest = now.manifest;
+    if let Some(upto) = has(core, &manifest).filter(|_| !planted(Bug::StateOverCommitted)) {
+        // Entries came meanwhile, and more than the state has may be committed.
+        core.forget_incoming();
+        core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(upto)));
+        return;
+    }
     core.log.restart(manifest.last, (manifest.membership_at, manifest.membership.clone()));
     core.unwritten.entries = None;
-    core.unwritten.cut = true;
+    core.unwritten.cut = !planted(Bug::StateKeepsEntries);
     core.unwritten.base = true;
     core.commit = manifest.last.index;
     core.applied = manifest.last.index;

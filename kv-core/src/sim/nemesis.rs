@@ -7,8 +7,8 @@
 //! In some runs the tables of one node rot: bits turn over, and reads give the bytes of another place. No
 //! other disk is lost in these.
 //!
-//! Left out is what the protocol is not built to survive: damage to the disk of the founder or its loss,
-//! and damage to a second disk before the first is filled again.
+//! Left out is what the protocol is not built to survive: damage to a second disk before the first is
+//! filled again, and the loss of the disk of the node that is told to found the cluster.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -20,6 +20,7 @@ use super::fault::{Fault, Faults};
 use super::world::World;
 use crate::disk::Disk;
 use crate::id::{FileKind, Incarnation};
+use crate::raft::GroupView;
 use crate::rng::{Ratio, Rng};
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
@@ -249,8 +250,8 @@ impl Nemesis {
     }
 
     /// A node loses its disk, if nothing else of it is missing: a value that was acknowledged stands on
-    /// two disks at least, and not on more. And never the first node, for that founded the cluster, and
-    /// a founder without its disk cannot be replaced.
+    /// two disks at least, and not on more, and most voters must keep theirs. And never the first node:
+    /// without its disk and cut off from the others it would found a cluster of its own, as it was told.
     fn wipe(&mut self, world: &World, node: u16) -> Option<Action> {
         let founder = world.view(0)?;
         let layout = founder.layout.filter(|layout| layout.moving.is_none())?;
@@ -261,7 +262,13 @@ impl Nemesis {
         };
         let whole = (0..world.nodes()).all(|index| filled(index) == Some(true));
         let mine = layout.members.get(&world.node_id(node))?.incarnation;
-        if node == 0 || !whole || self.rots {
+        let votes = |group: &GroupView| {
+            let mut voters = group.membership.voters.iter();
+            !group.membership.is_joint()
+                && group.membership_at <= group.commit
+                && voters.all(|voter| layout.is_member(voter.node, voter.incarnation))
+        };
+        if node == 0 || !whole || self.rots || !founder.groups.iter().all(votes) {
             return None;
         }
         self.folders.insert(node, mine);

@@ -5,9 +5,13 @@
 //! | `harness` | a cluster in one value, and what must hold at every step |
 //! | `basics` | what one reads first: an election, a write, a read, a crash |
 //! | `attacks` | many seeds of faults |
+//! | `changes` | changes of the membership |
+//! | `elections` | how soon somebody leads again |
 //! | `reads` | reads when messages are late or lost |
 
 mod attacks;
 mod basics;
+mod changes;
+mod elections;
 mod harness;
 mod reads;

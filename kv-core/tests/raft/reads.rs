@@ -79,6 +79,7 @@ fn an_answer_from_before_a_restart_counts_for_nothing() {
 fn an_answer_from_before_a_candidacy_counts_for_nothing() {
     late_answer(|cluster| {
         cluster.network.cut(1, 2);
+        cluster.network.take(|flying| flying.to.node.0 == 2);
         while cluster.group(2, GROUP).unwrap().leader().is_some() {
             cluster.run_for(Micros::from_millis(50));
         }

@@ -67,14 +67,15 @@ async fn metrics(State(app): State<App>) -> Result<Response, Failure> {
 }
 
 fn groups(groups: &[GroupView], text: &mut Families) {
-    let mut families: BTreeMap<&str, (&str, Vec<(String, u64)>)> = BTreeMap::new();
+    type Rows = Vec<(String, u64)>;
+    let mut families: BTreeMap<(&str, &str), Rows> = BTreeMap::new();
     for group in groups {
         for (name, help, value) in super::groups::gauges(group) {
-            let family = families.entry(name).or_insert_with(|| (help, Vec::new()));
-            family.1.push((format!("{{group=\"{}\"}}", group.group.0), value));
+            let label = format!("{{group=\"{}\"}}", group.group.0);
+            families.entry((name, help)).or_default().push((label, value));
         }
     }
-    for (name, (help, rows)) in families {
+    for ((name, help), rows) in families {
         text.family(&format!("kv_raft_{name}"), "gauge", help, &rows);
     }
 }

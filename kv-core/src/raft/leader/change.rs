@@ -14,6 +14,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 
 use super::{Fate, Leader};
+use crate::bugs::{Bug, planted};
 use crate::id::{Index, Replica};
 use crate::message::raft::{Membership, Payload, RaftBody};
 use crate::raft::core::{After, Core};
@@ -164,6 +165,9 @@ impl Leader {
         if core.commit < at || !self.knows_commit(core) {
             return Fate::Leads;
         }
+        if current.is_joint() && self.change.is_none() && planted(Bug::JointNeverLeft) {
+            return Fate::Leads;
+        }
         if current.is_joint() {
             let mut next = (**current).clone();
             next.outgoing.clear();
@@ -179,8 +183,9 @@ impl Leader {
         } else {
             self.on_caught_up(core, now);
         }
-        if core.membership().voters.contains(&core.me) {
-            return Fate::Leads;
+        let (at, current) = core.log.membership();
+        if core.commit < at || current.voters.contains(&core.me) {
+            return Fate::Leads; // What was just entered may leave it out, and needs it until the end.
         }
         let best = core.log.membership().1.voters.iter();
         let best = best.filter_map(|voter| Some((self.peers.get(voter)?.matched, *voter))).max();

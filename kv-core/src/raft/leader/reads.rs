@@ -8,6 +8,7 @@
 use alloc::vec::Vec;
 
 use super::Leader;
+use crate::bugs::{Bug, planted};
 use crate::id::{Index, Replica};
 use crate::message::raft::RaftBody;
 use crate::raft::core::{After, Core};
@@ -68,7 +69,7 @@ impl Leader {
     /// Begins the next round if there is somebody who waits for it.
     pub(super) fn begin_reads(&mut self, core: &mut Core, now: Mono) {
         let waits = !self.reads.waiting.is_empty() && !self.reads.is_under_way();
-        if !waits || !self.knows_commit(core) {
+        if !waits || !(self.knows_commit(core) || planted(Bug::ReadBeforeFirstCommit)) {
             return;
         }
         self.reads.number += 1;
@@ -95,13 +96,12 @@ impl Leader {
         }
         for (reader, index) in core::mem::take(&mut self.reads.asked) {
             match reader {
-                Reader::Here(id) => core.reads.push((index, id)),
+                Reader::Here(id) => core.await_applied(now, index, id),
                 Reader::There(peer, attempt) => {
                     core.send(peer, After::Nothing, RaftBody::ReadReply { attempt, index });
                 }
             }
         }
-        core.release_reads();
         self.begin_reads(core, now);
     }
 

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Fate, Leader};
+use crate::bugs::{Bug, planted};
 use crate::id::{Index, Replica};
 use crate::message::raft::{Appended, Entry, EntryId, Manifest, RaftBody};
 use crate::raft::core::{After, Core};
@@ -71,15 +72,15 @@ impl Leader {
     }
 
     fn on_news(&mut self, core: &mut Core, now: Mono, from: Replica, matched: Index) -> Fate {
-        if let Some((to, _)) = self.transfer
-            && to == from
-        {
-            self.hand_on(core, to);
-        }
         // Confirming what is committed commits no more.
         let fate = if core.commit < matched { self.count(core, now) } else { Fate::Leads };
         if fate == Fate::Leads {
             self.on_caught_up(core, now);
+        }
+        if let Some((to, _)) = self.transfer
+            && to == from
+        {
+            self.hand_on(core, to);
         }
         fate
     }
@@ -94,6 +95,7 @@ impl Leader {
     ) {
         let Some(progress) = self.peers.get_mut(&from) else { return };
         progress.heard = now;
+        let read = if planted(Bug::LateAnswerConfirmsRead) { self.reads.round() } else { read };
         progress.read = progress.read.max(read);
         if !progress.resume() {
             self.confirm_reads(core, now);
@@ -101,13 +103,19 @@ impl Leader {
         }
         match &progress.flow {
             Flow::Snapshot(transfer) => match &transfer.manifest {
-                Some((_, manifest)) => {
+                Some((_, manifest))
+                    if core.log.base().index <= manifest.last.index
+                        || planted(Bug::OutgrownStateOffered) =>
+                {
                     let body = RaftBody::Offer(Box::new((**manifest).clone()));
                     core.send(from, After::Nothing, body);
                 }
-                None => self.offer_snapshot(core),
+                // There is none yet, or no entry here follows on it any more.
+                Some(_) | None => {
+                    progress.need_snapshot();
+                    self.offer_snapshot(core);
+                }
             },
-            // Even an empty message finds out whether one before it was lost.
             Flow::Probe { .. } | Flow::Replicate(_) => {
                 if !send_entries(core, from, progress) {
                     progress.need_snapshot();

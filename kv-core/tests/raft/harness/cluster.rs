@@ -186,6 +186,7 @@ impl Cluster {
     pub(crate) fn pause(&mut self, number: u64, paused: bool) {
         self.host_mut(number).paused = paused;
         if !paused {
+            self.watch.resumed(self.now, number);
             let (due, rest) = std::mem::take(&mut self.parked)
                 .into_iter()
                 .partition(|flying| flying.to.node.0 == number);
@@ -205,7 +206,7 @@ impl Cluster {
     ) -> Result<EntryId, ProposeError> {
         let command = self.clients.command(bytes);
         let proposed =
-            self.with_group(number, group, |group, now| Some(group.propose(now, command.clone())));
+            self.with_group(number, group, |group, now| group.propose(now, command.clone()));
         let id = proposed.unwrap_or(Err(ProposeError::NotLeader(None)))?;
         self.clients.wrote(number, group, id, command);
         self.turn(number);
@@ -216,7 +217,7 @@ impl Cluster {
     pub(crate) fn read(&mut self, number: u64, group: GroupId) {
         if self.group(number, group).is_some() {
             let id = self.clients.reads(number, group);
-            self.with_group(number, group, |group, now| Some(group.read(now, id)));
+            self.with_group(number, group, |group, now| group.read(now, id));
             self.turn(number);
         }
     }
@@ -230,7 +231,7 @@ impl Cluster {
         learners: BTreeSet<Replica>,
     ) -> Result<(), ChangeError> {
         let changed =
-            self.with_group(number, group, |group, now| Some(group.change(now, voters, learners)));
+            self.with_group(number, group, |group, now| group.change(now, voters, learners));
         self.turn(number);
         changed.unwrap_or(Err(ChangeError::NotLeader(None)))
     }
@@ -242,14 +243,14 @@ impl Cluster {
         group: GroupId,
         to: Replica,
     ) -> Result<(), TransferError> {
-        let begun = self.with_group(number, group, |group, now| Some(group.transfer(now, to)));
+        let begun = self.with_group(number, group, |group, now| group.transfer(now, to));
         self.turn(number);
         begun.unwrap_or(Err(TransferError::NotLeader(None)))
     }
 
     /// A machine stands for election now.
     pub(crate) fn campaign(&mut self, number: u64, group: GroupId) {
-        self.with_group(number, group, |group, now| Some(group.campaign(now)));
+        self.with_group(number, group, |group, now| group.campaign(now));
         self.turn(number);
     }
 
@@ -267,6 +268,7 @@ impl Cluster {
             return;
         }
         let Flying { from, message, .. } = flying;
+        self.watch.arrives(self.now, from.node.0, number);
         self.with(number, |process, now| process.step(now, from, message));
     }
 
@@ -361,11 +363,11 @@ impl Cluster {
         &mut self,
         number: u64,
         group: GroupId,
-        act: impl FnOnce(&mut Group, Mono) -> Option<T>,
+        act: impl FnOnce(&mut Group, Mono) -> T,
     ) -> Option<T> {
         let clock = self.host(number).clock(self.now);
         let process = self.host_mut(number).process.as_mut()?;
-        act(&mut process.members.get_mut(&group)?.group, clock)
+        Some(act(&mut process.members.get_mut(&group)?.group, clock))
     }
 
     /// Ends a turn of a machine, and looks at what came of it.
@@ -375,6 +377,10 @@ impl Cluster {
         let Some(process) = &mut host.process else { return };
         let mut out = Outputs::default();
         if process.turn(clock, &mut host.disk, &mut out).is_err() {
+            // Nothing leaves it any more, but what it has just committed is.
+            if let Err(objection) = self.watch.looks(&mut self.hosts, self.now, number) {
+                self.object(format!("n{number}: {objection}"));
+            }
             self.crash(number);
             return;
         }
@@ -396,13 +402,12 @@ impl Cluster {
 
     /// Takes what a machine has done.
     fn take(&mut self, number: u64, out: Outputs) -> Result<(), String> {
-        let host = &mut self.hosts[number as usize - 1];
+        let from = self.replica(number);
         for (group, event) in out.events {
             self.events.push((self.now, number, group, event));
         }
         for (to, message) in out.sent {
-            self.watch.sends(host, to, &message)?;
-            let from = host.replica();
+            self.watch.sends(&mut self.hosts, number, to, &message)?;
             self.network.send(self.now, Flying { from, to, message });
         }
         for (group, entry, hash) in out.applied {
@@ -412,7 +417,7 @@ impl Cluster {
         for (_, id, answer, state) in out.reads {
             self.clients.answered(id, answer, state)?;
         }
-        self.watch.looks(&mut self.hosts, number)
+        self.watch.looks(&mut self.hosts, self.now, number)
     }
 
     fn object(&mut self, objection: String) {

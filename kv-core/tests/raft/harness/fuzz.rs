@@ -10,7 +10,7 @@ use std::panic::catch_unwind;
 use kv_core::id::{GroupId, Replica};
 use kv_core::message::raft::{Membership, Payload};
 use kv_core::raft::log::Log;
-use kv_core::raft::{Limits, RoleView};
+use kv_core::raft::{Group, Limits, RoleView};
 use kv_core::rng::Rng;
 use kv_core::time::Micros;
 
@@ -116,10 +116,11 @@ impl Nemesis {
         GroupId(self.rng.between(1, self.cluster.config.groups))
     }
 
-    /// Somebody who believes to lead, if there is anybody.
+    /// Somebody who believes to lead and is not stopped, if there is anybody.
     fn any_leader(&mut self, group: GroupId) -> Option<u64> {
         let leads = |number: &u64| {
-            self.cluster.group(*number, group).is_some_and(kv_core::raft::Group::is_leader)
+            let leads = self.cluster.group(*number, group).is_some_and(Group::is_leader);
+            leads && !self.cluster.host(*number).paused
         };
         let leaders: Vec<u64> = self.cluster.numbers().filter(leads).collect();
         let which = self.rng.below(leaders.len() as u64) as usize;
@@ -131,9 +132,7 @@ impl Nemesis {
         let Some(leader) = self.any_leader(group) else { return };
         for _ in 0..self.rng.between(1, 3) {
             let bytes = if self.rng.below(10) == 0 { 400 } else { self.rng.below(60) };
-            if !self.cluster.host(leader).paused {
-                let _ = self.cluster.write(leader, group, bytes);
-            }
+            let _ = self.cluster.write(leader, group, bytes);
         }
     }
 
@@ -154,7 +153,7 @@ impl Nemesis {
         let runs = self.cluster.runs(number);
         let what = match self.rng.below(34) {
             0..3 if runs => self.crash(number),
-            0..8 if !runs => self.start(number),
+            0..7 if !runs => self.start(number),
             3..5 => {
                 self.crash(number);
                 self.start(number)
@@ -224,7 +223,7 @@ impl Nemesis {
         let worst = [0, 50, 300][self.rng.below(3) as usize];
         self.cluster.network.lost = self.rng.below(worst + 1) as u32;
         self.cluster.network.doubled = self.rng.below(worst + 1) as u32;
-        self.cluster.network.late = self.rng.below(worst / 2 + 1) as u32;
+        self.cluster.network.late = self.rng.below(worst + 1) as u32;
         "weather"
     }
 
@@ -363,9 +362,41 @@ impl Nemesis {
         }
         let owed = self.cluster.numbers().find(|n| self.cluster.clients.unanswered(*n) > 0);
         if let Some(number) = owed {
-            let objection = || format!("n{number} never answers a read");
+            let words: String = self.cluster.groups().map(|group| self.words(group)).collect();
+            let objection = || format!("n{number} never answers a read\n{words}");
             self.cluster.objection.get_or_insert_with(objection);
         }
+    }
+
+    /// Every replica of a group in a line.
+    fn words(&self, group: GroupId) -> String {
+        let names = |replicas: &BTreeSet<Replica>| -> Vec<u64> {
+            replicas.iter().map(|replica| replica.incarnation.0).collect()
+        };
+        let line = |number| {
+            let Some(view) = self.cluster.view(number, group) else { return String::new() };
+            let Membership { voters, outgoing, learners } = &view.membership;
+            let peers = view.peers.iter().map(|peer| {
+                let (name, matched) = (peer.replica.incarnation.0, peer.matched.0);
+                format!(" {name}:{matched}<{} {}", peer.next.0, peer.flow)
+            });
+            format!(
+                "{} {} t{} {}..{} durable {} commit {} applied {} voters {:?} outgoing {:?} learners {:?}{}\n",
+                view.me.incarnation.0,
+                view.role.name(),
+                view.term.0,
+                view.base,
+                view.last,
+                view.durable.0,
+                view.commit.0,
+                view.applied.0,
+                names(voters),
+                names(outgoing),
+                names(learners),
+                peers.collect::<String>(),
+            )
+        };
+        self.cluster.numbers().map(line).collect()
     }
 
     /// What a group still suffers from.
@@ -373,12 +404,10 @@ impl Nemesis {
         let views = self.cluster.numbers().filter_map(|n| self.cluster.view(n, group));
         let leaders: Vec<_> = views.filter(|view| view.role == RoleView::Leader).collect();
         let [leader] = &leaders[..] else {
-            let views: Vec<_> =
-                self.cluster.numbers().map(|n| self.cluster.view(n, group)).collect();
-            return Some(format!("{} leaders of {group:?}: {views:#?}", leaders.len()));
+            return Some(format!("{} leaders of {group:?}\n{}", leaders.len(), self.words(group)));
         };
         if leader.membership.is_joint() || leader.changing {
-            return Some(format!("a change is not done: {leader:#?}"));
+            return Some(format!("a change is not done\n{}", self.words(group)));
         }
         let present = |replica: &Replica| self.cluster.replica(replica.node.0) == *replica;
         for replica in leader.membership.replicas().filter(present) {
@@ -389,7 +418,7 @@ impl Nemesis {
                     && view.applied == leader.last.index
             });
             if !same {
-                return Some(format!("{replica:?} is behind: {view:#?} {leader:#?}"));
+                return Some(format!("n{} is behind\n{}", replica.node.0, self.words(group)));
             }
         }
         None
@@ -405,10 +434,4 @@ fn voters_of(log: &Log) -> Vec<BTreeSet<Replica>> {
     });
     let all = [base].into_iter().chain(entries);
     all.flat_map(|membership| [membership.voters, membership.outgoing]).collect()
-}
-
-/// Attacks so many clusters, from a first seed on, until one objects.
-pub(crate) fn search(seeds: impl Iterator<Item = u64>, forgets: bool) -> Option<(u64, String)> {
-    let mut attacks = seeds.map(|seed| (seed, attack(seed, forgets).objection));
-    attacks.find_map(|(seed, objection)| Some((seed, objection?)))
 }

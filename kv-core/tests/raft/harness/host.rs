@@ -1,6 +1,6 @@
 //! One machine: a disk that outlives crashes, a clock that runs at its own rate, and a process or none.
 
-use kv_core::id::{GroupId, Incarnation, Index, LogPosition, NodeId, Replica};
+use kv_core::id::{GroupId, Incarnation, Index, LogPosition, NodeId, Replica, Term};
 use kv_core::message::raft::EntryId;
 use kv_core::raft::{Limits, Opened};
 use kv_core::rng::Rng;
@@ -122,10 +122,11 @@ impl Host {
         Ok(Some(upto))
     }
 
-    /// The entry at a place in a group's log, in memory.
-    pub(crate) fn entry(&self, group: GroupId, index: Index) -> Option<EntryId> {
-        let log = self.process.as_ref()?.members.get(&group)?.group.log();
-        Some(EntryId { term: log.term(index)?, index })
+    /// The entry at a place in a group's log, in memory, if the replica is still in this term.
+    pub(crate) fn entry_in(&self, now: Term, group: GroupId, index: Index) -> Option<EntryId> {
+        let group = &self.process.as_ref()?.members.get(&group)?.group;
+        let term = group.log().term(index).filter(|_| group.term() == now)?;
+        Some(EntryId { term, index })
     }
 
     /// What is durable may have changed.

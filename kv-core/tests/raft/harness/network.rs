@@ -49,10 +49,12 @@ impl Network {
         }
     }
 
-    /// From here to there nothing arrives any more, not even what is under way.
+    /// From here to there nothing arrives any more; what is under way may, or may not.
     pub(crate) fn cut(&mut self, from: u64, to: u64) {
         self.cut.insert((from, to));
-        self.flying.retain(|_, flying| (flying.from.node.0, flying.to.node.0) != (from, to));
+        if self.rng.below(2) == 0 {
+            self.flying.retain(|_, flying| (flying.from.node.0, flying.to.node.0) != (from, to));
+        }
     }
 
     /// Ends all cuts, losses and delays, but not what is under way.
@@ -68,7 +70,7 @@ impl Network {
             let (least, most) = self.delay;
             let mut delay = self.rng.between(least.0, most.0);
             if self.rng.chance(Ratio::per_mille(self.late)) {
-                delay = delay * 10 + self.rng.below(100_000);
+                delay = delay * 10 + self.rng.below(600_000);
             }
             let lost = self.rng.chance(Ratio::per_mille(self.lost));
             if !lost && !self.cut.contains(&(flying.from.node.0, flying.to.node.0)) {
@@ -79,8 +81,7 @@ impl Network {
 
     /// Takes such messages off their way.
     pub(crate) fn take(&mut self, which: impl Fn(&Flying) -> bool) -> Vec<Flying> {
-        let taken: Vec<_> = self.flying.extract_if(.., |_, flying| which(flying)).collect();
-        taken.into_iter().map(|(_, flying)| flying).collect()
+        self.flying.extract_if(.., |_, flying| which(flying)).map(|(_, flying)| flying).collect()
     }
 
     /// Lets a message arrive at a moment.

@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     votes: BTreeMap<(Replica, GroupId, Term), Replica>,
     /// How each group looked on each machine since that was switched on.
     seen: BTreeMap<(u64, GroupId), Seen>,
+    /// When a machine last heard from another.
+    heard: BTreeMap<(u64, u64), u64>,
 }
 
 impl Watch {
@@ -54,6 +56,7 @@ impl Watch {
             states: BTreeMap::new(),
             votes: BTreeMap::new(),
             seen: BTreeMap::new(),
+            heard: BTreeMap::new(),
         }
     }
 
@@ -77,10 +80,11 @@ impl Watch {
     }
 
     /// A machine has ended a turn.
-    pub(crate) fn looks(&mut self, hosts: &mut [Host], number: u64) -> Checked {
+    pub(crate) fn looks(&mut self, hosts: &mut [Host], now: u64, number: u64) -> Checked {
         let host = &hosts[number as usize - 1];
         let Some(process) = &host.process else { return Ok(()) };
         order::queues_are_bounded(process)?;
+        let refused = process.refused || process.store.failure().is_some();
         let members: Vec<(GroupView, Log, Index, u64)> = process
             .members
             .values()
@@ -91,7 +95,8 @@ impl Watch {
             })
             .collect();
         for (view, log, index, state) in members {
-            if view.applied != index {
+            // A state that could not be written yet is not handed on yet.
+            if view.applied < index || (index < view.applied && !refused) {
                 return Err(format!("{:?} was given to a state of {index:?}", view.applied));
             }
             if index != Index(0) {
@@ -100,7 +105,7 @@ impl Watch {
             self.logs_match(number, &view, &log)?;
             self.leads_alone(hosts, number, &view, &log)?;
             self.commits(hosts, number, &view, &log)?;
-            self.goes_on(hosts, number, &view, &log)?;
+            self.goes_on(hosts, now, number, &view, &log)?;
         }
         Ok(())
     }
@@ -173,7 +178,12 @@ impl Watch {
         }
         if known < view.commit && leads {
             let last = log.get(view.commit).ok_or("what is committed is not there")?.id;
-            is_on_a_quorum(hosts, group, last, &view.membership)?;
+            if last.term != view.term {
+                return Err(format!("{last} was committed by counting in {:?}", view.term));
+            }
+            // A commit may bring about the next membership; it was counted in the one before.
+            let before = self.seen.get(&(number, group)).map_or(view.last, |seen| seen.last);
+            is_on_a_quorum(hosts, group, last, log.membership_at(before.index).1)?;
         }
         Ok(())
     }
@@ -188,14 +198,18 @@ fn is_on_a_quorum(
 ) -> Checked {
     let mut holds = |replica: &Replica| {
         let host = &mut hosts[replica.node.0 as usize - 1];
-        let is_there = host.replica() == *replica;
-        let image = host.durable(group).filter(|_| is_there);
-        image.is_some_and(|image| id.index <= image.log().base().index || image.log().matches(id))
+        if host.replica() != *replica {
+            return true; // Its disk is lost; what it confirmed was on it, as `promises` saw.
+        }
+        host.durable(group)
+            .is_some_and(|image| id.index <= image.log().base().index || image.log().matches(id))
     };
     for voters in [&membership.voters, &membership.outgoing] {
         let held = voters.iter().filter(|voter| holds(voter)).count();
         if !voters.is_empty() && held <= voters.len() / 2 {
-            return Err(format!("{id} is committed and on {held} disks of {}", voters.len()));
+            let disks: Vec<_> =
+                voters.iter().map(|voter| (voter.incarnation.0, holds(voter))).collect();
+            return Err(format!("{id} is committed, on disk? {disks:?}"));
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! What only grows on one replica, what follows on what, and what has bounds.
 
-use kv_core::id::{Index, Replica, Term};
+use kv_core::id::{GroupId, Index, Replica, Term};
 use kv_core::message::raft::{Entry, EntryId, Membership, Payload};
 use kv_core::raft::log::Log;
 use kv_core::raft::{GroupView, RoleView};
@@ -16,8 +16,11 @@ pub(super) struct Seen {
     vote: Option<Replica>,
     commit: Index,
     applied: Index,
+    membership_at: Index,
     pub(super) last: EntryId,
     leads: bool,
+    /// Since when it leads this membership.
+    since: u64,
 }
 
 impl Seen {
@@ -26,27 +29,53 @@ impl Seen {
     }
 }
 
+/// For how many election timeouts a leader may be wrong about a quorum, with a clock that is slow.
+const PATIENCE: u64 = 3;
+
 /// More messages than this do not wait for one sync.
 const HELD_MAX: usize = 5_000;
 
 impl Watch {
+    /// A message has reached a machine.
+    pub(crate) fn arrives(&mut self, now: u64, from: u64, to: u64) {
+        self.heard.insert((to, from), now);
+    }
+
+    /// A process that was stopped goes on: it could not know how late it is.
+    pub(crate) fn resumed(&mut self, now: u64, number: u64) {
+        let all = (number, GroupId(0))..=(number, GroupId(u64::MAX));
+        self.seen.range_mut(all).for_each(|(_, seen)| seen.since = now);
+    }
+
     /// A replica goes on from how it was.
     pub(super) fn goes_on(
         &mut self,
         hosts: &mut [Host],
+        now: u64,
         number: u64,
         view: &GroupView,
         log: &Log,
     ) -> Checked {
-        let now = Seen {
+        let leads = view.role == RoleView::Leader;
+        let before = self.seen.remove(&(number, view.group));
+        let since = before.as_ref().filter(|before| {
+            before.leads && before.term == view.term && before.membership_at == view.membership_at
+        });
+        let since = since.map_or(now, |before| before.since);
+        if leads {
+            self.hears_a_quorum(now, since, view)?;
+        }
+        let seen = Seen {
             term: view.term,
             vote: view.vote,
             commit: view.commit,
             applied: view.applied,
             last: view.last,
-            leads: view.role == RoleView::Leader,
+            membership_at: view.membership_at,
+            leads,
+            since,
         };
-        let before = self.seen.insert((number, view.group), now);
+        self.seen.insert((number, view.group), seen);
         let disk = hosts[number as usize - 1].durable(view.group);
         let disk = disk.map_or(Index(0), |image| image.log().last().index);
         // A state that was received counts before it is on disk; nothing is counted on it.
@@ -64,6 +93,22 @@ impl Watch {
         }
         memberships_follow(view, log)?;
         self.in_bounds(view, log)
+    }
+
+    /// A leader that has heard from no quorum for long does not lead.
+    fn hears_a_quorum(&self, now: u64, since: u64, view: &GroupView) -> Checked {
+        let long_ago = now.saturating_sub(PATIENCE * self.limits.election_timeout.0);
+        let heard = |replica: &&Replica| {
+            let heard = self.heard.get(&(view.me.node.0, replica.node.0)).copied();
+            **replica == view.me || long_ago <= heard.unwrap_or_default()
+        };
+        for voters in [&view.membership.voters, &view.membership.outgoing] {
+            let few = voters.iter().filter(heard).count() <= voters.len() / 2;
+            if since < long_ago && !voters.is_empty() && few {
+                return Err(format!("{:?} leads, and hears from no quorum", view.me));
+            }
+        }
+        Ok(())
     }
 
     /// What a leader sends ahead, and what waits for a commit, has bounds.
@@ -97,7 +142,7 @@ pub(super) fn queues_are_bounded(process: &Process) -> Checked {
 }
 
 fn only_grows(before: &Seen, view: &GroupView, log: &Log) -> Checked {
-    let Seen { term, vote, commit, applied, last, leads } = before;
+    let Seen { term, vote, commit, applied, last, leads, .. } = before;
     if view.term < *term || view.commit < *commit || view.applied < *applied {
         return Err(format!("went back from {before:?} to {view:?}"));
     }

@@ -11,11 +11,21 @@ use crate::harness::host::Host;
 
 impl Watch {
     /// A machine sends a message.
-    pub(crate) fn sends(&mut self, host: &mut Host, to: Replica, message: &RaftMessage) -> Checked {
+    pub(crate) fn sends(
+        &mut self,
+        hosts: &mut [Host],
+        number: u64,
+        to: Replica,
+        message: &RaftMessage,
+    ) -> Checked {
+        if message.body == RaftBody::TimeoutNow {
+            successor_has_everything(hosts, number, to, message.group)?;
+        }
+        let host = &mut hosts[number as usize - 1];
         let me = host.replica();
         let RaftMessage { group, term, body, .. } = message;
         let confirmed = match body {
-            RaftBody::AppendReply(Appended::UpTo(index)) => host.entry(*group, *index),
+            RaftBody::AppendReply(Appended::UpTo(index)) => host.entry_in(*term, *group, *index),
             _ => None,
         };
         let kept = Kept::of(host, *group);
@@ -39,7 +49,9 @@ impl Watch {
         if fulfilled {
             return Ok(());
         }
-        Err(format!("sent before it was on disk: {message:?}"))
+        let has = kept.image.map(|image| (image.log().base(), image.log().last()));
+        let has = has.map(|(base, last)| format!("{base}..{last}"));
+        Err(format!("sent before it was on disk: {message:?}; there is {:?} {has:?}", kept.term))
     }
 
     /// One vote in a term, for ever.
@@ -50,6 +62,28 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// Who is told to lead next has on disk all that the leader has; that of one that has left and leads no
+/// longer, all that is committed.
+fn successor_has_everything(
+    hosts: &mut [Host],
+    number: u64,
+    to: Replica,
+    group: GroupId,
+) -> Checked {
+    let process = hosts[number as usize - 1].process.as_ref();
+    let Some(member) = process.and_then(|process| process.members.get(&group)) else {
+        return Ok(());
+    };
+    let view = member.group.view();
+    let index = if member.group.is_leader() { view.last.index } else { view.commit };
+    let term = member.group.log().term(index).unwrap_or_default();
+    let successor = &mut hosts[to.node.0 as usize - 1];
+    if successor.replica() == to && !Kept::of(successor, group).has(EntryId { term, index }) {
+        return Err(format!("{to:?} is to lead without {index:?}"));
+    }
+    Ok(())
 }
 
 /// A leader counted its own vote: its disk has it.
