@@ -117,8 +117,6 @@ pub struct RaftObject {
     pub leader: Option<String>,
     /// For whom it voted in its term.
     pub vote: Option<String>,
-    /// Those whose votes count.
-    pub voters: Vec<String>,
     /// The index of the last entry.
     pub last: u64,
     /// Up to where it knows entries to be committed.
@@ -370,7 +368,6 @@ fn raft(group: &GroupView, names: &Names) -> RaftObject {
         term: group.term.0,
         leader: group.leader.map(named),
         vote: group.vote.map(named),
-        voters: group.membership.voters.iter().map(|voter| named(*voter)).collect(),
         last: group.last.index.0,
         commit: group.commit.0,
     }
