@@ -40,29 +40,21 @@ const LOOKS: Readonly<Record<string, Look>> = {
   join_refused: { family: 'membership', shape: 'diamond', reply: true },
   invite: { family: 'membership', shape: 'diamond', reply: false },
   propose: { family: 'membership', shape: 'triangle', reply: false },
-  pre_vote: { family: 'raft', shape: 'triangle', reply: false },
-  pre_vote_reply: { family: 'raft', shape: 'triangle', reply: true },
-  vote: { family: 'raft', shape: 'triangle', reply: false },
-  vote_reply: { family: 'raft', shape: 'triangle', reply: true },
-  append: { family: 'raft', shape: 'square', reply: false },
-  append_reply: { family: 'raft', shape: 'square', reply: true },
-  heartbeat: { family: 'raft', shape: 'dot', reply: false },
-  heartbeat_reply: { family: 'raft', shape: 'dot', reply: true },
-  commit: { family: 'raft', shape: 'dot', reply: false },
-  read: { family: 'raft', shape: 'circle', reply: false },
-  read_reply: { family: 'raft', shape: 'circle', reply: true },
-  snapshot_offer: { family: 'raft', shape: 'diamond', reply: false },
-  snapshot_chunk: { family: 'raft', shape: 'diamond', reply: false },
-  snapshot_have: { family: 'raft', shape: 'diamond', reply: true },
-  timeout_now: { family: 'raft', shape: 'triangle', reply: false },
-  stale: { family: 'raft', shape: 'dot', reply: true },
-  removed: { family: 'raft', shape: 'diamond', reply: false },
   adopt: { family: 'membership', shape: 'square', reply: false },
+};
+
+/** The kinds of Raft; what answers one of them is called the same with `_reply` behind it. */
+const RAFT: Readonly<Record<string, Shape>> = {
+  pre_vote: 'triangle', vote: 'triangle', timeout_now: 'triangle', append: 'square',
+  heartbeat: 'dot', commit: 'dot', stale: 'dot', read: 'circle',
+  snapshot_offer: 'diamond', snapshot_chunk: 'diamond', snapshot_have: 'diamond', removed: 'diamond',
 };
 
 const UNKNOWN: Look = { family: 'membership', shape: 'diamond', reply: false };
 
 /** How a kind of message is drawn; one that the page does not know yet is a diamond. */
-export function lookOf(kind: string | undefined): Look {
-  return LOOKS[kind ?? ''] ?? UNKNOWN;
+export function lookOf(kind = ''): Look {
+  const asked = kind.replace(/_reply$/, '');
+  const shape = RAFT[asked];
+  return shape === undefined ? (LOOKS[kind] ?? UNKNOWN) : { family: 'raft', shape, reply: kind !== asked };
 }
