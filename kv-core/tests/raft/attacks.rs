@@ -10,7 +10,7 @@ use crate::harness::fuzz::attack;
 fn nothing_is_lost_whatever_happens() {
     let mut failed = Vec::new();
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    let seeds = seeds(300);
+    let seeds = seeds(150);
     let many = seeds.len() >= 100;
     for seed in seeds {
         let report = attack(seed, false);
