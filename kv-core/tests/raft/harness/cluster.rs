@@ -206,7 +206,7 @@ impl Cluster {
     ) -> Result<EntryId, ProposeError> {
         let command = self.clients.command(bytes);
         let proposed =
-            self.with_group(number, group, |group, now| Some(group.propose(now, command.clone())));
+            self.with_group(number, group, |group, now| group.propose(now, command.clone()));
         let id = proposed.unwrap_or(Err(ProposeError::NotLeader(None)))?;
         self.clients.wrote(number, group, id, command);
         self.turn(number);
@@ -217,7 +217,7 @@ impl Cluster {
     pub(crate) fn read(&mut self, number: u64, group: GroupId) {
         if self.group(number, group).is_some() {
             let id = self.clients.reads(number, group);
-            self.with_group(number, group, |group, now| Some(group.read(now, id)));
+            self.with_group(number, group, |group, now| group.read(now, id));
             self.turn(number);
         }
     }
@@ -231,7 +231,7 @@ impl Cluster {
         learners: BTreeSet<Replica>,
     ) -> Result<(), ChangeError> {
         let changed =
-            self.with_group(number, group, |group, now| Some(group.change(now, voters, learners)));
+            self.with_group(number, group, |group, now| group.change(now, voters, learners));
         self.turn(number);
         changed.unwrap_or(Err(ChangeError::NotLeader(None)))
     }
@@ -243,14 +243,14 @@ impl Cluster {
         group: GroupId,
         to: Replica,
     ) -> Result<(), TransferError> {
-        let begun = self.with_group(number, group, |group, now| Some(group.transfer(now, to)));
+        let begun = self.with_group(number, group, |group, now| group.transfer(now, to));
         self.turn(number);
         begun.unwrap_or(Err(TransferError::NotLeader(None)))
     }
 
     /// A machine stands for election now.
     pub(crate) fn campaign(&mut self, number: u64, group: GroupId) {
-        self.with_group(number, group, |group, now| Some(group.campaign(now)));
+        self.with_group(number, group, |group, now| group.campaign(now));
         self.turn(number);
     }
 
@@ -363,11 +363,11 @@ impl Cluster {
         &mut self,
         number: u64,
         group: GroupId,
-        act: impl FnOnce(&mut Group, Mono) -> Option<T>,
+        act: impl FnOnce(&mut Group, Mono) -> T,
     ) -> Option<T> {
         let clock = self.host(number).clock(self.now);
         let process = self.host_mut(number).process.as_mut()?;
-        act(&mut process.members.get_mut(&group)?.group, clock)
+        Some(act(&mut process.members.get_mut(&group)?.group, clock))
     }
 
     /// Ends a turn of a machine, and looks at what came of it.

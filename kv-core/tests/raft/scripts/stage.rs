@@ -341,10 +341,13 @@ impl Stage {
     fn pass(&mut self, command: &Words<'_>, out: &mut Vec<String>) -> Done {
         let span = span_of(command.words.first().ok_or("how long?")?)?;
         let cluster = self.cluster_mut()?;
-        let before = cluster.events.len();
+        let (before, refused) = (cluster.events.len(), cluster.clients.refused);
         cluster.run_for(span);
         for (_, number, _, event) in &cluster.events[before..] {
             out.push(format!("{} {}", words::name(cluster.replica(*number)), words::event(*event)));
+        }
+        if refused < cluster.clients.refused {
+            out.push(format!("{} reads refused", cluster.clients.refused - refused));
         }
         Ok(())
     }
