@@ -1,18 +1,5 @@
 /** For everyone: keyboard alone, both themes, a phone, less motion, and no serious finding of axe. */
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { expect, test } from './playground.js';
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-async function seriousFindings(page) {
-  await page.evaluate(axe);
-  return page.evaluate(async () => {
-    const { violations } = await globalThis.axe.run();
-    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);
-  });
-}
+import { expect, seriousFindings, test } from './playground.js';
 
 test('a node is crashed and restarted by keyboard alone', async ({ playground }) => {
   const { keyboard } = playground.page;

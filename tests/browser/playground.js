@@ -3,8 +3,30 @@
  *
  * Every test fails if the page logs an error or throws one, whatever else it checks.
  */
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { test as base, expect } from '@playwright/test';
 import { servePage } from './browser.js';
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds wrong with the page as it is now, in words. */
+export async function seriousFindings(page) {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run();
+    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+    return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);
+  });
+}
+
+/** Sets a slider's exact value. */
+export async function set(playground, label, value) {
+  const box = playground.page.getByLabel(`${label}, exact`);
+  await box.fill(String(value));
+  await box.press('Enter');
+  return box;
+}
 
 /** One page with the playground in it. */
 export class Playground {
@@ -62,6 +84,40 @@ export class Playground {
     await expect(this.latest()).toContainText(`${node} ${button.toLowerCase()} ${key}`);
     await expect(this.latest()).not.toHaveAttribute('data-outcome', 'open');
     return this.latest();
+  }
+
+  /** The line along which one can go through the run. */
+  line() {
+    return this.page.getByRole('slider', { name: 'Moment of the run' });
+  }
+
+  /** The moment shown or looked for, in µs. */
+  async moment() {
+    return Number(await this.line().inputValue());
+  }
+
+  /** The hash of the frame that is shown. */
+  hash() {
+    return this.page.locator('.hash');
+  }
+
+  /** Pauses; returns the moment and its hash once nothing moves any more. */
+  async pause() {
+    await this.page.getByRole('button', { name: 'Pause' }).click();
+    const state = async () => `${await this.moment()} ${await this.hash().textContent()}`;
+    let [before, still] = ['', 0];
+    await expect.poll(async () => {
+      const now = await state();
+      still = now === before ? still + 1 : 0;
+      before = now;
+      return still;
+    }, { intervals: [200] }).toBeGreaterThan(3);
+    return { at: await this.moment(), hash: await this.hash().textContent() };
+  }
+
+  /** Goes to a moment. */
+  async seek(us) {
+    await this.line().fill(String(us));
   }
 
   /** Pauses and returns the address of a link to this moment, with the hash it promises. */
