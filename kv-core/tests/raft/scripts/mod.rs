@@ -26,8 +26,10 @@
 //! A `FILTER` is any of `from=n1-n2`, `to=n3`, `kind=append-heartbeat`, `count=2`. A line of a message has
 //! what it changed at the receiver behind `|`: nothing, if it changed nothing.
 
+mod filter;
 mod forge;
 mod stage;
+mod steps;
 mod words;
 
 use std::fs;

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use goldenscript::{Command, Context, Runner};
-use kv_core::id::{GroupId, Incarnation, Index, NodeId, Replica, Term};
+use kv_core::id::{Incarnation, Index, NodeId, Replica, Term};
 use kv_core::message::raft::{EntryId, RaftBody, RaftMessage};
-use kv_core::raft::{GroupView, Limits};
+use kv_core::raft::Limits;
 use kv_core::sim::action::command::span_of;
 
+use super::filter::{Filter, machine, machines};
 use super::forge::{self, Pairs, number};
+use super::steps::{
+    Before, GROUP, compact, cut, deliver, hand, saves_at_once, start, step, sync, tell, tick,
+    timeout,
+};
 use super::words;
-use crate::harness::network::{Arrival, Flying};
+use crate::harness::network::Flying;
 use crate::harness::{Cluster, Config};
-
-/// The group that is played.
-const GROUP: GroupId = GroupId(1);
 
 /// More steps than this are no way to a fixed point.
 const STEPS_MAX: usize = 2_000;
@@ -37,24 +39,6 @@ struct Words<'a> {
     words: Vec<&'a str>,
     pairs: Pairs<'a>,
     tags: &'a BTreeSet<String>,
-}
-
-/// Which messages are meant.
-#[derive(Default)]
-struct Filter {
-    from: Option<Vec<u64>>,
-    to: Option<Vec<u64>>,
-    kinds: Option<Vec<String>>,
-    count: Option<usize>,
-}
-
-/// What a machine looked like before a step.
-struct Before {
-    view: Option<GroupView>,
-    events: usize,
-    served: u64,
-    refused: u64,
-    acknowledged: u64,
 }
 
 impl Runner for Stage {
@@ -224,7 +208,7 @@ impl Stage {
     }
 
     fn deliver(&mut self, command: &Words<'_>, out: &mut Vec<String>) -> Done {
-        let filter = Filter::of(command)?;
+        let filter = Filter::of(&command.pairs)?;
         let cluster = self.cluster_mut()?;
         for arrival in filter.pick(cluster) {
             deliver(cluster, arrival, out);
@@ -233,7 +217,7 @@ impl Stage {
     }
 
     fn drop_messages(&mut self, command: &Words<'_>, out: &mut Vec<String>) -> Done {
-        let filter = Filter::of(command)?;
+        let filter = Filter::of(&command.pairs)?;
         let cluster = self.cluster_mut()?;
         for arrival in filter.pick(cluster) {
             let flying = cluster.network.flying.remove(&arrival);
@@ -243,7 +227,7 @@ impl Stage {
     }
 
     fn flying(&mut self, command: &Words<'_>, out: &mut Vec<String>) -> Done {
-        let filter = Filter::of(command)?;
+        let filter = Filter::of(&command.pairs)?;
         let cluster = self.cluster()?;
         let flying = &cluster.network.flying;
         out.extend(filter.pick(cluster).iter().map(|arrival| words::flying(&flying[arrival])));
@@ -251,7 +235,7 @@ impl Stage {
     }
 
     fn keep(&mut self, command: &Words<'_>, out: &mut Vec<String>) -> Done {
-        let filter = Filter::of(command)?;
+        let filter = Filter::of(&command.pairs)?;
         let name = command.words.first().ok_or("keep them under which name?")?;
         let cluster = self.cluster()?;
         let picked = filter.pick(cluster);
@@ -312,7 +296,7 @@ impl Stage {
     }
 
     fn stabilize(&mut self, command: &Words<'_>, out: &mut Vec<String>) -> Done {
-        let held = Filter::of(command)?;
+        let held = Filter::of(&command.pairs)?;
         let holds = ["from", "to", "kind"].iter().any(|name| command.pairs.contains_key(name));
         let cluster = self.cluster.as_mut().ok_or("there is no cluster yet")?;
         let name = command.pairs.get("keep");
@@ -462,181 +446,4 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-impl Filter {
-    fn of(command: &Words<'_>) -> Result<Self, Box<dyn Error>> {
-        let get = |name: &str| command.pairs.get(name);
-        Ok(Self {
-            from: get("from").map(|list| machines(list)).transpose()?,
-            to: get("to").map(|list| machines(list)).transpose()?,
-            kinds: get("kind").map(|list| list.split('-').map(String::from).collect()),
-            count: get("count").map(|count| count.parse()).transpose()?,
-        })
-    }
-
-    fn matches(&self, flying: &Flying) -> bool {
-        let is = |list: &Option<Vec<u64>>, replica: Replica| {
-            list.as_ref().is_none_or(|list| list.contains(&replica.node.0))
-        };
-        let kind = flying.message.body.name();
-        let kinds = self.kinds.as_ref();
-        is(&self.from, flying.from)
-            && is(&self.to, flying.to)
-            && kinds.is_none_or(|kinds| kinds.iter().any(|name| name == kind))
-    }
-
-    /// The messages meant that are under way now, the oldest first.
-    fn pick(&self, cluster: &Cluster) -> Vec<Arrival> {
-        let all = cluster.network.flying.iter().filter(|(_, flying)| self.matches(flying));
-        all.map(|(arrival, _)| *arrival).take(self.count.unwrap_or(usize::MAX)).collect()
-    }
-}
-
-impl Before {
-    fn of(cluster: &Cluster, number: u64) -> Self {
-        Self {
-            view: cluster.view(number, GROUP),
-            events: cluster.events.len(),
-            served: cluster.clients.served,
-            refused: cluster.clients.refused,
-            acknowledged: cluster.clients.acknowledged,
-        }
-    }
-}
-
-/// Does something to one machine, and tells what changed there.
-fn step(
-    cluster: &mut Cluster,
-    number: u64,
-    what: String,
-    out: &mut Vec<String>,
-    act: impl FnOnce(&mut Cluster),
-) {
-    let before = Before::of(cluster, number);
-    act(cluster);
-    tell(cluster, number, what, &before, out);
-}
-
-fn tell(cluster: &Cluster, number: u64, what: String, before: &Before, out: &mut Vec<String>) {
-    let events = cluster.events[before.events..].iter();
-    let mut all: Vec<String> = events.map(|(.., event)| words::event(*event)).collect();
-    if let Some(now) = cluster.view(number, GROUP) {
-        match &before.view {
-            Some(then) => all.extend(words::changes(then, &now)),
-            None => all.push(words::view(&now)),
-        }
-    }
-    let clients = &cluster.clients;
-    for (count, then, verb) in [
-        (clients.acknowledged, before.acknowledged, "writes acknowledged"),
-        (clients.served, before.served, "reads served"),
-        (clients.refused, before.refused, "reads refused"),
-    ] {
-        if then < count {
-            all.push(format!("{} {verb}", count - then));
-        }
-    }
-    let bar = if all.is_empty() { "" } else { " | " };
-    out.push(format!("{what}{bar}{}", all.join(", ")));
-}
-
-fn deliver(cluster: &mut Cluster, arrival: Arrival, out: &mut Vec<String>) {
-    let Some(flying) = cluster.network.flying.get(&arrival) else { return };
-    let (what, to) = (words::flying(flying), flying.to);
-    let there = cluster.runs(to.node.0) && cluster.replica(to.node.0) == to;
-    let what = if there { what } else { format!("{what} | reaches nobody") };
-    step(cluster, to.node.0, what, out, |cluster| cluster.deliver(arrival));
-}
-
-fn sync(cluster: &mut Cluster, number: u64, out: &mut Vec<String>) {
-    if cluster.host(number).sync_ends.is_some() {
-        let what = format!("{}: sync", words::name(cluster.replica(number)));
-        step(cluster, number, what, out, |cluster| cluster.end_sync(number));
-    }
-}
-
-/// Hands a message straight to a replica.
-fn hand(
-    cluster: &mut Cluster,
-    from: Replica,
-    number: u64,
-    (to, term): (Incarnation, Term),
-    body: RaftBody,
-) -> Done {
-    let now = cluster.host(number).clock(cluster.now);
-    let process = cluster.host_mut(number).process.as_mut().ok_or("it is off")?;
-    let member = process.members.get_mut(&GROUP).ok_or("it knows nothing of the group")?;
-    member.group.step(now, from, RaftMessage { group: GROUP, to, term, body });
-    cluster.turn(number);
-    Ok(())
-}
-
-/// Lets all timers of a machine run out that are due.
-fn ring(cluster: &mut Cluster, number: u64) {
-    let now = cluster.host(number).clock(cluster.now);
-    if let Some(process) = &mut cluster.host_mut(number).process {
-        process.tick(now);
-        cluster.turn(number);
-    }
-}
-
-/// Time passes until a machine's first timer runs out.
-fn tick(cluster: &mut Cluster, number: u64) {
-    let host = cluster.host(number);
-    let deadline = host.process.as_ref().and_then(|process| process.next_deadline());
-    if let Some(moment) = deadline.map(|deadline| host.moment(deadline)) {
-        cluster.now = cluster.now.max(moment);
-        ring(cluster, number);
-    }
-}
-
-/// Time passes until a machine has waited in vain for a leader.
-fn timeout(cluster: &mut Cluster, number: u64) {
-    let deadline = cluster.view(number, GROUP).and_then(|view| view.deadline);
-    if let Some(moment) = deadline.map(|deadline| cluster.host(number).moment(deadline)) {
-        cluster.now = cluster.now.max(moment);
-        ring(cluster, number);
-    }
-}
-
-/// Switches a machine on.
-fn start(cluster: &mut Cluster, number: u64) {
-    cluster.start(number);
-    saves_at_once(cluster, number);
-}
-
-/// The state machine saves itself after each entry.
-fn saves_at_once(cluster: &mut Cluster, number: u64) {
-    if let Some(process) = &mut cluster.host_mut(number).process {
-        process.save_every = 1;
-    }
-}
-
-/// Lets a machine compact all it can, for once.
-fn compact(cluster: &mut Cluster, number: u64) {
-    let limits = cluster.config.limits;
-    for limits in [Limits { log_bytes_max: 1, trailing_entries: 0, ..limits }, limits] {
-        if let Some(process) = &mut cluster.host_mut(number).process
-            && let Some(member) = process.members.get_mut(&GROUP)
-        {
-            member.group.set_limits(limits);
-            cluster.turn(number);
-        }
-    }
-}
-
-/// Cuts one way, with all that is on it.
-fn cut(cluster: &mut Cluster, from: u64, to: u64) {
-    cluster.network.cut(from, to);
-    cluster.network.take(|flying| (flying.from.node.0, flying.to.node.0) == (from, to));
-}
-
-fn machine(word: &str) -> Result<u64, Box<dyn Error>> {
-    let number = word.strip_prefix('n').and_then(|number| number.parse().ok());
-    number.ok_or_else(|| format!("{word} is no machine").into())
-}
-
-fn machines(list: &str) -> Result<Vec<u64>, Box<dyn Error>> {
-    list.split('-').map(machine).collect()
 }
