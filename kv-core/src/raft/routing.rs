@@ -30,8 +30,24 @@ impl Group {
             Some(DropReason::FutureTerm)
         } else if from == self.core.me {
             Some(DropReason::Impostor)
+        } else if self.contradicts(from, message) {
+            Some(DropReason::Nonsense)
         } else {
             None
+        }
+    }
+
+    /// Whether nobody who goes by the protocol sends this.
+    fn contradicts(&self, from: Replica, message: &RaftMessage) -> bool {
+        match &message.body {
+            // Who stands has no entry of the term that it stands in.
+            RaftBody::PreVote { last } | RaftBody::Vote { last, .. } => message.term <= last.term,
+            // Only the leader of a term names its successor.
+            RaftBody::TimeoutNow => {
+                let leader = self.core.leader.filter(|_| message.term == self.core.term);
+                leader.is_some_and(|leader| leader != from)
+            }
+            _ => false,
         }
     }
 

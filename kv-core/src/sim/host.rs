@@ -95,8 +95,12 @@ impl Host {
         if let Some(journals) = &mut self.journals {
             journals.push(Recorder::new(boot.clone(), now, JOURNAL));
         }
-        let mut disk = Heard::new(&mut self.disk, self.journals.iter().flatten().last());
-        self.state = match Node::open(boot, now, &mut disk) {
+        let recorder = self.journals.iter().flatten().last();
+        let opened = match cfg!(feature = "journals") {
+            true => Node::open(boot, now, &mut Heard::new(&mut self.disk, recorder)),
+            false => Node::open(boot, now, &mut self.disk),
+        };
+        self.state = match opened {
             Ok(node) => State::Running(Box::new(node)),
             Err(error) => {
                 let words = error.to_string();
@@ -116,7 +120,10 @@ impl Host {
         if let Some(recorder) = &mut recorder {
             recorder.input(now, &input);
         }
-        node.handle(now, input, &mut Heard::new(&mut self.disk, recorder.as_deref()));
+        match cfg!(feature = "journals") {
+            true => node.handle(now, input, &mut Heard::new(&mut self.disk, recorder.as_deref())),
+            false => node.handle(now, input, &mut self.disk),
+        }
     }
 
     /// What the node wants done next, if it runs.

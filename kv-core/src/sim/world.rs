@@ -92,6 +92,7 @@ impl World {
     }
 
     /// The same, and whatever goes into a node is recorded. That changes nothing in the run.
+    #[cfg(feature = "journals")]
     pub fn recorded(config: SimConfig) -> Result<Self, ActionRefused> {
         Self::opened(config, true)
     }

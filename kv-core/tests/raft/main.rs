@@ -8,6 +8,7 @@
 //! | `changes` | changes of the membership |
 //! | `elections` | how soon somebody leads again |
 //! | `reads` | reads when messages are late or lost |
+//! | `scenarios`, `scripts` | scenarios step by step, as transcripts |
 
 mod attacks;
 mod basics;
@@ -15,3 +16,5 @@ mod changes;
 mod elections;
 mod harness;
 mod reads;
+mod scenarios;
+mod scripts;

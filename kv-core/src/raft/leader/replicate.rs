@@ -12,6 +12,7 @@ use crate::id::{Index, Replica};
 use crate::message::raft::{Appended, Entry, EntryId, Manifest, RaftBody};
 use crate::raft::core::{After, Core};
 use crate::raft::progress::{Flow, Progress};
+use crate::raft::{DropReason, RaftEvent};
 use crate::time::Mono;
 
 impl Leader {
@@ -49,7 +50,9 @@ impl Leader {
         match outcome {
             Appended::UpTo(matched) => {
                 if core.log.last().index < matched {
-                    return Fate::Leads; // Nobody has more of this log than its leader.
+                    // Nobody has more of this log than its leader.
+                    core.event(RaftEvent::Dropped { from, reason: DropReason::Nonsense });
+                    return Fate::Leads;
                 }
                 let news = progress.advance(matched);
                 let connects = core.log.base().index <= matched;
@@ -94,6 +97,11 @@ impl Leader {
         read: u64,
     ) {
         let Some(progress) = self.peers.get_mut(&from) else { return };
+        if self.reads.round() < read {
+            // It would vouch for reads that are not asked yet.
+            core.event(RaftEvent::Dropped { from, reason: DropReason::Nonsense });
+            return;
+        }
         progress.heard = now;
         let read = if planted(Bug::LateAnswerConfirmsRead) { self.reads.round() } else { read };
         progress.read = progress.read.max(read);

@@ -371,7 +371,7 @@ impl Cluster {
     }
 
     /// Ends a turn of a machine, and looks at what came of it.
-    fn turn(&mut self, number: u64) {
+    pub(crate) fn turn(&mut self, number: u64) {
         let (now, clock) = (self.now, self.host(number).clock(self.now));
         let host = self.host_mut(number);
         let Some(process) = &mut host.process else { return };
