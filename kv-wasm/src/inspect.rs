@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use kv_core::id::Replica;
 use kv_core::node::NodeView;
 use kv_core::node::metadata::METADATA;
 use kv_core::raft::GroupView;
@@ -69,8 +68,8 @@ pub struct NodeObject {
     pub boot: u64,
     /// The layout it knows; nothing until it is a member.
     pub layout: Option<LayoutObject>,
-    /// Its replica of the metadata group; nothing until it is a member.
-    pub raft: Option<RaftObject>,
+    /// Who leads the metadata group, as far as it knows.
+    pub metadata_leader: Option<String>,
     /// What it thinks of the others.
     pub peers: Vec<PeerObject>,
     /// Its store.
@@ -104,23 +103,6 @@ pub struct LayoutObject {
     pub moving: bool,
     /// How many partitions this node claimed.
     pub partitions: u64,
-}
-
-/// A node's replica of the metadata group, which puts changes of the cluster in order.
-#[derive(Clone, Debug, Serialize, Tsify)]
-pub struct RaftObject {
-    /// What it is: follower, learner, pre-candidate, candidate or leader.
-    pub role: String,
-    /// Its term.
-    pub term: u64,
-    /// Who leads, as far as it knows.
-    pub leader: Option<String>,
-    /// For whom it voted in its term.
-    pub vote: Option<String>,
-    /// The index of the last entry.
-    pub last: u64,
-    /// Up to where it knows entries to be committed.
-    pub commit: u64,
 }
 
 /// A node in the opinion of another.
@@ -252,7 +234,9 @@ pub fn node(world: &World, index: u16, names: &Names) -> Option<NodeObject> {
         incarnation: view.incarnation.to_string(),
         boot: view.boot.0,
         layout: layout(&view),
-        raft: metadata(&view).map(|group| raft(group, names)),
+        metadata_leader: metadata(&view)
+            .and_then(|group| group.leader)
+            .map(|leader| names.name(leader.node)),
         peers: peers(&view, names),
         storage: StorageObject::of(&view.storage),
         keys_live,
@@ -355,22 +339,10 @@ fn layout(view: &NodeView) -> Option<LayoutObject> {
     })
 }
 
-/// A node's replica of the metadata group.
+/// A node's replica of the metadata group, which puts changes of the cluster in order.
 #[must_use]
 pub fn metadata(view: &NodeView) -> Option<&GroupView> {
     view.groups.iter().find(|group| group.group == METADATA)
-}
-
-fn raft(group: &GroupView, names: &Names) -> RaftObject {
-    let named = |replica: Replica| names.name(replica.node);
-    RaftObject {
-        role: group.role.name().into(),
-        term: group.term.0,
-        leader: group.leader.map(named),
-        vote: group.vote.map(named),
-        last: group.last.index.0,
-        commit: group.commit.0,
-    }
 }
 
 fn peers(view: &NodeView, names: &Names) -> Vec<PeerObject> {
