@@ -92,8 +92,6 @@ export class Board {
   hover = $state.raw<Hover | null>(null);
   /** The link that was touched last, for the choice of one-way cuts. */
   touched = $state.raw<{ from: number; to: number } | null>(null);
-  /** The message that was picked while paused. */
-  message = $state<number | null>(null);
   hidden = $state.raw<ReadonlySet<Family>>(new Set());
   tab = $state<Tab>('clients');
   pane = $state<Pane>('log');
@@ -105,7 +103,7 @@ export class Board {
   /** Moves the keyboard's focus to a node; the stage sets it. */
   focusNode: (node: number) => void = () => {};
 
-  private choice: StageChoice = { node: 0, owners: [], key: null, hidden: new Set(), message: null };
+  private choice: StageChoice = { node: 0, owners: [], key: null, hidden: new Set() };
   private refreshed = 0;
   private glancing = false;
   private judging = false;
@@ -152,24 +150,7 @@ export class Board {
     return frame && { frame, clock, choice: this.chosen() };
   }
 
-  /** Picks a message, so that it can be lost or delayed. */
-  pick(number: number): void {
-    this.message = number;
-  }
-
-  /** Pauses and picks the message after the picked one; after the last the first. */
-  pickNext(): void {
-    this.session.play(false);
-    const { frame } = this.session;
-    if (frame === null) return;
-    const numbers = [...frame.messages.number].sort((a, b) => a - b);
-    const next = numbers.find((number) => number > (this.message ?? -1)) ?? numbers[0];
-    if (next === undefined) this.say('No message is under way.');
-    else this.message = next;
-  }
-
   toggle(): void {
-    this.message = null;
     this.session.play(!this.session.clock.playing);
   }
 
@@ -404,7 +385,6 @@ export class Board {
     this.key = null;
     this.touched = null;
     this.hover = null;
-    this.message = null;
     this.marks = [];
     this.marked = [];
     this.killed = null;
@@ -481,16 +461,16 @@ export class Board {
     const shown: KeyObject | null = this.key !== null && this.glance?.key?.key === this.key ? this.glance.key : null;
     const owners = shown?.owners ?? [];
     const { choice } = this;
-    const same = choice.node === this.node && choice.hidden === this.hidden && choice.message === this.message
+    const same = choice.node === this.node && choice.hidden === this.hidden
       && (choice.key?.partition ?? null) === (shown?.partition ?? null) && choice.owners.join() === owners.join();
-    if (!same) this.choice = { node: this.node, hidden: this.hidden, message: this.message, key: shown && { partition: shown.partition }, owners };
+    if (!same) this.choice = { node: this.node, hidden: this.hidden, key: shown && { partition: shown.partition }, owners };
     return this.choice;
   }
 }
 
 /** What a press would do here, for the line beneath the stage. */
 export function hoverWords(hover: Hover | null, frame: Frame | null): string {
-  if (hover === null || frame === null) return 'Click a node to crash it, a line to cut it; paused, a message to lose or delay it. Press ? for the keyboard.';
+  if (hover === null || frame === null) return 'Click a node to crash it, a line to cut it. Press ? for the keyboard.';
   if (hover.kind === 'node') {
     const name = nodeName(hover.node);
     return `Click to ${nodesDown(frame).includes(hover.node) ? 'restart' : 'crash'} ${name}. The small i shows what is inside.`;

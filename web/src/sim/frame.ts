@@ -89,31 +89,6 @@ export interface OperationColumns {
   readonly outcome: Uint8Array;
 }
 
-/** A message under way. */
-export interface Message {
-  readonly number: number;
-  readonly from: number;
-  readonly to: number;
-  readonly kind: string;
-  readonly lost: boolean;
-  /** How long until it arrives. */
-  readonly left: number;
-}
-
-/** The message of a number at the moment `view`; null if it is not under way. */
-export function messageOf({ messages, kinds }: Frame, number: number | null, view: number): Message | null {
-  const i = number === null ? -1 : messages.number.indexOf(number);
-  if (i < 0) return null;
-  return {
-    number: messages.number[i]!,
-    from: messages.from[i]!,
-    to: messages.to[i]!,
-    kind: (kinds[messages.kind[i]!] ?? 'a message').replaceAll('_', ' '),
-    lost: (messages.flags[i]! & MessageFlag.lost) !== 0,
-    left: Math.max(0, messages.arrives[i]! - view),
-  };
-}
-
 /** The frame of these bytes. Throws words if they are none: page and core are of different builds. */
 export function decodeFrame(buffer: ArrayBuffer, kinds: readonly string[]): Frame {
   if (buffer.byteLength < HEADER_BYTES) throw new Error('the frame is shorter than its header');

@@ -25,8 +25,6 @@ export interface Scene {
   readonly speed: number;
   readonly calm: boolean;
   readonly hidden: ReadonlySet<Family>;
-  /** The message that the reader has picked. */
-  readonly picked: number | null;
   /** Real time, for what is no part of the simulation. */
   readonly nowMs: number;
 }
@@ -35,8 +33,6 @@ export interface Scene {
 const CLIENT_FLIGHT_US = 220_000;
 /** Above 4x one of so many messages is drawn as a dot. */
 const SAMPLE = 4;
-/** How far from its middle a message can be picked, in pixels. */
-const REACH = 11;
 /** How long the ring of a crash spreads, in real ms. */
 const SHOCK_MS = 650;
 
@@ -70,19 +66,6 @@ export class Messages {
     this.shocks.push({ node, began: nowMs });
   }
 
-  /** The number of the message nearest to a point, if one is near. */
-  pick(frame: Frame, scene: Scene, point: Point): number | null {
-    let best: { number: number; distance: number } | null = null;
-    for (let i = 0; i < frame.messages.count; i += 1) {
-      const flight = this.flight(frame, scene, i);
-      if (flight === null || flight.share > flight.mark.stop) continue;
-      const at = along(flight.way, scene.calm ? Math.min(0.5, flight.mark.stop) : flight.share);
-      const distance = Math.hypot(at.x - point.x, at.y - point.y);
-      if (distance < (best?.distance ?? REACH)) best = { number: flight.number, distance };
-    }
-    return best?.number ?? null;
-  }
-
   draw(frame: Frame, scene: Scene): void {
     const { plan, pen } = this;
     if (plan === null) return;
@@ -98,45 +81,27 @@ export class Messages {
   }
 
   private drawMessages(frame: Frame, scene: Scene): void {
-    for (let i = 0; i < frame.messages.count; i += 1) {
-      const flight = this.flight(frame, scene, i);
-      if (flight === null) continue;
-      this.drawMessage(flight.way, flight.share, flight.mark);
-      if (flight.number === scene.picked) this.ring(along(flight.way, scene.calm ? 0.5 : flight.share));
-    }
-  }
-
-  /** Where a message of the frame is and how it looks; null if it is not drawn. */
-  private flight(frame: Frame, scene: Scene, i: number): Flight | null {
     const { messages } = frame;
-    const look = lookOf(frame.kinds[messages.kind[i]!]);
-    if (scene.hidden.has(look.family)) return null;
-    const number = messages.number[i]!;
-    if (scene.speed > EVERY_MESSAGE_UP_TO && number % SAMPLE !== 0) return null;
-    const sent = messages.sent[i]!;
-    const share = (scene.view - sent) / Math.max(1, messages.arrives[i]! - sent);
-    if (share < 0 || share > 1) return null;
-    const [from, to] = [messages.from[i]!, messages.to[i]!];
-    const lost = (messages.flags[i]! & MessageFlag.lost) !== 0;
-    const mark = {
-      colour: this.palette.families[look.family],
-      shape: look.shape,
-      hollow: look.reply,
-      small: look.family === 'gossip' || look.shape === 'dot',
-      stop: lost ? stopShare(number, frame.isCut(from, to)) : 2,
-      calm: scene.calm,
-    };
-    return { number, way: this.chordOf(from, to), share, mark };
-  }
-
-  private ring(at: Point): void {
-    const { pen } = this;
-    pen.globalAlpha = 1;
-    pen.strokeStyle = this.palette.ink;
-    pen.lineWidth = 2;
-    pen.beginPath();
-    pen.arc(at.x, at.y, REACH, 0, 2 * Math.PI);
-    pen.stroke();
+    const sampled = scene.speed > EVERY_MESSAGE_UP_TO;
+    for (let i = 0; i < messages.count; i += 1) {
+      const look = lookOf(frame.kinds[messages.kind[i]!]);
+      if (scene.hidden.has(look.family)) continue;
+      const number = messages.number[i]!;
+      if (sampled && number % SAMPLE !== 0) continue;
+      const sent = messages.sent[i]!;
+      const share = (scene.view - sent) / Math.max(1, messages.arrives[i]! - sent);
+      if (share < 0 || share > 1) continue;
+      const [from, to] = [messages.from[i]!, messages.to[i]!];
+      const lost = (messages.flags[i]! & MessageFlag.lost) !== 0;
+      this.drawMessage(this.chordOf(from, to), share, {
+        colour: this.palette.families[look.family],
+        shape: look.shape,
+        hollow: look.reply,
+        small: look.family === 'gossip' || look.shape === 'dot',
+        stop: lost ? stopShare(number, frame.isCut(from, to)) : 2,
+        calm: scene.calm,
+      });
+    }
   }
 
   private drawMessage(way: Chord, share: number, mark: Mark): void {
@@ -315,14 +280,6 @@ export class Messages {
     }
     return way;
   }
-}
-
-/** A message on its way. */
-interface Flight {
-  readonly number: number;
-  readonly way: Chord;
-  readonly share: number;
-  readonly mark: Mark;
 }
 
 interface Mark {

@@ -5,11 +5,10 @@
  * has come; the canvas is drawn every time. Knows no framework.
  */
 import type { Frame } from '../sim/frame';
-import type { Clock } from '../state/clock';
 import type { Family } from './families';
 import { planStage, type Plan } from './geometry';
 import { Links, type LinkHandlers } from './links';
-import { Messages, type Palette, type Scene } from './messages';
+import { Messages, type Palette } from './messages';
 import { Nodes, nodeState, type Chosen, type NodeHandlers } from './nodes';
 
 export type Hover =
@@ -18,16 +17,12 @@ export type Hover =
 
 export interface StageHandlers extends Pick<NodeHandlers, 'onNode' | 'onInspect'>, Pick<LinkHandlers, 'onLink'> {
   onHover(hover: Hover | null): void;
-  /** A message was clicked, which one can while nothing moves. */
-  onMessage(number: number): void;
 }
 
 /** What the reader has chosen, for the stage to show. */
 export interface StageChoice extends Chosen {
   readonly key: { partition: number } | null;
   readonly hidden: ReadonlySet<Family>;
-  /** The message that was picked. */
-  readonly message: number | null;
 }
 
 export class Stage {
@@ -43,7 +38,6 @@ export class Stage {
   /** The frame before the shown one, in which a crashed node was still up. */
   private before: Frame | null = null;
   private hovered: number | null = null;
-  private drawn: { frame: Frame; scene: Scene; moving: boolean } | null = null;
 
   constructor(private readonly host: HTMLElement, handlers: StageHandlers) {
     this.messages = new Messages(readPalette(host));
@@ -58,25 +52,17 @@ export class Stage {
     this.links = new Links({ ...handlers, onHover: (hover) => handlers.onHover(hover && { kind: 'link', ...hover }) });
     // Nodes come first in the order of the keyboard; CSS stacks them on top.
     host.append(this.nodes.root, this.links.root, this.messages.canvas);
-    // Messages lie above the links they travel on, so they are asked first.
-    const pick = (event: MouseEvent) => {
-      const number = this.messageAt(event);
-      if (number === null) return;
-      event.stopPropagation();
-      handlers.onMessage(number);
-    };
-    host.addEventListener('click', pick, { capture: true });
     const size = new ResizeObserver(() => this.place());
     size.observe(host);
     const theme = new MutationObserver(() => this.repaint());
     theme.observe(document.documentElement, { attributeFilter: ['data-theme'] });
     const scheme = () => this.repaint();
     this.dark.addEventListener('change', scheme);
-    this.watchers = [size, theme, { disconnect: () => host.removeEventListener('click', pick, { capture: true }) }, { disconnect: () => this.dark.removeEventListener('change', scheme) }];
+    this.watchers = [size, theme, { disconnect: () => this.dark.removeEventListener('change', scheme) }];
   }
 
-  /** Draws the moment that the clock shows. */
-  draw(frame: Frame, { view, speed, playing }: Clock, choice: StageChoice, nowMs: number): void {
+  /** Draws the moment `view` of a run that goes on at `speed`. */
+  draw(frame: Frame, view: number, speed: number, choice: StageChoice, nowMs: number): void {
     if (frame.nodes.count !== this.count) {
       this.count = frame.nodes.count;
       this.place();
@@ -88,16 +74,7 @@ export class Stage {
       this.links.update(frame, this.hovered, choice.key);
       this.shown = { frame, choice };
     }
-    const scene = { view, speed, calm: this.calm.matches, hidden: choice.hidden, picked: choice.message, nowMs };
-    this.messages.draw(frame, scene);
-    this.drawn = { frame, scene, moving: playing };
-  }
-
-  private messageAt(event: MouseEvent): number | null {
-    const { drawn } = this;
-    if (drawn === null || drawn.moving || (event.target as Element).closest('.node') !== null) return null;
-    const box = this.host.getBoundingClientRect();
-    return this.messages.pick(drawn.frame, drawn.scene, { x: event.clientX - box.left, y: event.clientY - box.top });
+    this.messages.draw(frame, { view, speed, calm: this.calm.matches, hidden: choice.hidden, nowMs });
   }
 
   focusNode(node: number): void {
