@@ -42,6 +42,10 @@ fn act(sim: &mut Sim, act: Act) -> Result<(), String> {
     sim.act(act.into_ts().unwrap()).map_err(words)
 }
 
+fn advance(sim: &mut Sim, until_us: f64) -> bool {
+    sim.advance(until_us, u32::MAX).unwrap_or_else(|error| panic!("{}", words(error)))
+}
+
 fn words(error: wasm_bindgen::JsError) -> String {
     let words = format!("{:?}", JsValue::from(error));
     assert!(words.contains("Error: "), "a refusal is an Error with words: {words}");
@@ -51,12 +55,12 @@ fn words(error: wasm_bindgen::JsError) -> String {
 #[wasm_bindgen_test]
 fn a_run_is_broken_shared_and_opened_with_the_same_hash() {
     let mut first = sim("abc");
-    assert!(first.advance(1_500_000.0, u32::MAX));
+    assert!(advance(&mut first, 1_500_000.0));
     act(&mut first, Act::Crash { node: 1 }).unwrap();
     act(&mut first, Act::Pause { node: 2 }).unwrap();
     act(&mut first, Act::Jump { node: 0, by_ms: -5_000 }).unwrap();
     act(&mut first, Act::Put { node: 0, key: "ours".into(), value: "kept".into() }).unwrap();
-    assert!(first.advance(3_000_000.0, u32::MAX));
+    assert!(advance(&mut first, 3_000_000.0));
     let second = Sim::from_link(&first.link()).unwrap_or_else(|error| panic!("{}", words(error)));
     assert_eq!(second.hash(), first.hash());
     assert_eq!(second.now(), 3_000_000.0);
@@ -66,7 +70,7 @@ fn a_run_is_broken_shared_and_opened_with_the_same_hash() {
 fn a_frame_has_its_version_and_its_nodes_in_front() {
     let mut sim = sim("1");
     for millis in (2..=4_000).step_by(2) {
-        sim.advance(f64::from(millis) * 1_000.0, u32::MAX);
+        assert!(advance(&mut sim, f64::from(millis) * 1_000.0));
         let bytes = sim.frame();
         assert_eq!(bytes[..4], frame::VERSION.to_le_bytes());
         assert_eq!(bytes[4..8], 3_u32.to_le_bytes());
