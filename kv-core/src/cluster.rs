@@ -45,6 +45,8 @@ pub struct Cluster {
     me: Hello,
     /// Into how many partitions this node's data is cut, or would be if it founded a cluster.
     partitions: u16,
+    /// Into how many shards the strong keyspace would be cut if this node founded a cluster.
+    shards: u32,
     layout: Option<Layout>,
     /// The layout is revealed only once the log is durable up to here.
     layout_at: LogPosition,
@@ -90,7 +92,7 @@ impl Cluster {
     pub fn new(
         now: Now,
         me: Hello,
-        partitions: u16,
+        (partitions, shards): (u16, u32),
         founding: Founding,
         layout: Option<Layout>,
     ) -> Self {
@@ -100,6 +102,7 @@ impl Cluster {
         Self {
             me,
             partitions,
+            shards,
             layout,
             layout_at: LogPosition::START,
             joining: joining::Joining::new(now.mono, founding),

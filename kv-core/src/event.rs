@@ -67,6 +67,10 @@ pub enum Operation {
     Set,
     AddPeer,
     RemoveMember,
+    Write,
+    Scan,
+    Watch,
+    OpenSession,
 }
 
 /// Why an input was dropped.

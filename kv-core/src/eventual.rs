@@ -448,7 +448,8 @@ fn key_of(request: &Request) -> Option<&Bytes> {
         Request::ListLocal { .. }
         | Request::Set { .. }
         | Request::AddPeer { .. }
-        | Request::RemoveMember { .. } => None,
+        | Request::RemoveMember { .. }
+        | Request::Strong { .. } => None,
     }
 }
 

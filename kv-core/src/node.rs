@@ -470,8 +470,11 @@ impl Node {
             Request::AddPeer { peer } => {
                 self.wish(now, id, crate::cluster::Wish::Together(peer));
             }
-            Request::RemoveMember { node } => {
+            Request::RemoveMember { node, .. } => {
                 self.wish(now, id, crate::cluster::Wish::Without(node));
+            }
+            Request::Strong { .. } => {
+                self.out.reply(id, LogPosition::START, Err(RequestError::Busy))
             }
         }
     }

@@ -55,6 +55,9 @@ pub struct NodeArgs {
         conflicts_with = "join"
     )]
     pub cluster: Vec<String>,
+    /// How many shards the strong keyspace has if this node founds a cluster; fixed from then on
+    #[arg(long, env = "KV_SHARDS", value_name = "N", default_value_t = 1)]
+    pub shards: u32,
     /// What to log: error, warn, info, debug or trace
     #[arg(long, env = "KV_LOG", value_name = "LEVEL", default_value = "info")]
     pub log: String,
@@ -76,6 +79,8 @@ pub struct NodeConfig {
     pub data: Option<PathBuf>,
     /// How it finds its cluster when its data folder is new.
     pub founding: Founding,
+    /// How many shards the strong keyspace of a cluster that it founds has.
+    pub shards: u32,
     /// Whom to dial until it is a member.
     pub seeds: Vec<String>,
 }
@@ -131,7 +136,8 @@ impl NodeConfig {
             (None, Some((_, address))) => Some(address),
             (None, None) => None,
         };
-        Ok(Self { name, listen, advertise, data: args.data.clone(), founding, seeds })
+        let (data, shards) = (args.data.clone(), args.shards);
+        Ok(Self { name, listen, advertise, data, founding, shards, seeds })
     }
 }
 

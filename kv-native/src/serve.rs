@@ -67,6 +67,7 @@ async fn serve(config: NodeConfig, with_parent: bool) -> Result<(), End> {
         address: place.advertise.to_string(),
         entropy: entropy()?,
         partitions: PARTITIONS,
+        shards: config.shards,
         founding: config.founding.clone(),
         storage: StoreOptions::SERVER,
     };

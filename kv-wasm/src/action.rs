@@ -25,6 +25,8 @@ pub struct RunConfig {
     pub nodes: u16,
     /// Into how many partitions the hash space is cut: a power of two.
     pub partitions: u16,
+    /// How many shards the strong keyspace has.
+    pub shards: u32,
     /// The network at first.
     pub network: Network,
     /// How long a sync takes, in microseconds.
@@ -266,6 +268,7 @@ impl RunConfig {
             seed: fields.text("seed")?,
             nodes: fields.number("nodes")?,
             partitions: fields.number("partitions")?,
+            shards: fields.number("shards")?,
             network: fields.object("network", Network::read)?,
             sync_us: fields.number("sync_us")?,
             settings: SettingValue::read_all(&fields.list("settings")?)?,
@@ -285,6 +288,7 @@ impl RunConfig {
             seed,
             nodes: self.nodes,
             partitions: self.partitions,
+            shards: self.shards,
             network: self.network.to_core(),
             sync: Micros(self.sync_us),
             settings: settings_to_core(&self.settings)?,
@@ -303,6 +307,7 @@ impl RunConfig {
             seed: format!("{:x}", config.seed),
             nodes: config.nodes,
             partitions: config.partitions,
+            shards: config.shards,
             network: Network::of(config.network),
             sync_us: config.sync.0,
             settings: config.settings.iter().map(setting).collect(),

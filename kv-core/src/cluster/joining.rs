@@ -91,7 +91,14 @@ impl Cluster {
                 since: Epoch(1),
             };
             let cluster = ClusterId(entropy.max(1));
-            let layout = change::found(cluster, self.me.node, member, self.partitions, replicas);
+            let layout = change::found(
+                cluster,
+                self.me.node,
+                member,
+                self.partitions,
+                replicas,
+                self.shards,
+            );
             out.event(EventKind::Founded(cluster));
             return Some(Adoption { layout, switched: true });
         }

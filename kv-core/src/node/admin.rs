@@ -10,6 +10,7 @@ use crate::error::RequestError;
 use crate::event::{EventKind, Operation};
 use crate::id::{LogPosition, RequestId};
 use crate::message::ClusterCommand;
+use crate::request::strong::StrongRequest;
 use crate::request::{Reply, Request};
 use crate::settings::{Setting, SettingsDocument};
 use crate::storage::{Batch, StoreError};
@@ -128,5 +129,12 @@ pub(super) fn operation_of(request: &Request) -> Operation {
         Request::Set { .. } => Operation::Set,
         Request::AddPeer { .. } => Operation::AddPeer,
         Request::RemoveMember { .. } => Operation::RemoveMember,
+        Request::Strong { request, .. } => match request {
+            StrongRequest::Get { .. } => Operation::Get,
+            StrongRequest::Write { .. } => Operation::Write,
+            StrongRequest::Scan { .. } => Operation::Scan,
+            StrongRequest::Watch { .. } => Operation::Watch,
+            StrongRequest::OpenSession { .. } => Operation::OpenSession,
+        },
     }
 }

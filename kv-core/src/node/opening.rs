@@ -25,7 +25,7 @@ use crate::outbox::Outbox;
 use crate::raft;
 use crate::raft::groups::Groups;
 use crate::ring::PARTITIONS;
-use crate::ring::layout::Layout;
+use crate::ring::layout::{Layout, SHARDS};
 use crate::rng::Rng;
 use crate::settings::{Setting, Settings, SettingsDocument};
 use crate::storage::{self, Batch, Store};
@@ -134,7 +134,7 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
     let gossip_rng = Rng::new(rng.any());
     let mut node = Node {
         gossip: Gossip::new(me, incarnation, count, document, gossip_rng),
-        cluster: Cluster::new(now, hello, boot.partitions, boot.founding, layout),
+        cluster: Cluster::new(now, hello, (boot.partitions, boot.shards), boot.founding, layout),
         eventual: Eventual::new(me, incarnation, count, leases),
         groups: Groups::default(),
         state: None,
@@ -194,6 +194,14 @@ fn check(boot: &Boot) -> Result<(), OpenError> {
             PARTITIONS.start(),
             PARTITIONS.end(),
             boot.partitions
+        )));
+    }
+    if !SHARDS.contains(&boot.shards) {
+        return Err(OpenError::Invalid(format!(
+            "the number of shards is from {} to {}, not {}",
+            SHARDS.start(),
+            SHARDS.end(),
+            boot.shards
         )));
     }
     Ok(())

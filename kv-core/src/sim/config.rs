@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::TimedAction;
 use crate::ring::PARTITIONS;
+use crate::ring::layout::SHARDS;
 use crate::rng::{Ratio, Rng};
 use crate::settings::{Setting, Settings};
 use crate::time::{Micros, Mono};
@@ -24,6 +25,8 @@ pub struct SimConfig {
     pub nodes: u16,
     /// Into how many partitions the hash space is cut: a power of two.
     pub partitions: u16,
+    /// How many shards the strong keyspace has.
+    pub shards: u32,
     /// The network at first.
     pub network: NetworkConfig,
     /// How long a sync takes.
@@ -57,6 +60,14 @@ impl SimConfig {
                 self.partitions
             ));
         }
+        if !SHARDS.contains(&self.shards) {
+            return refuse(format!(
+                "the number of shards is from {} to {}, not {}",
+                SHARDS.start(),
+                SHARDS.end(),
+                self.shards
+            ));
+        }
         check_wait(self.sync)?;
         Settings::default().with(&self.settings).map_err(ActionRefused)?;
         self.network.check()?;
@@ -70,6 +81,7 @@ impl Default for SimConfig {
             seed: 1,
             nodes: 5,
             partitions: 64,
+            shards: 1,
             network: NetworkConfig::default(),
             sync: Micros(2_000),
             settings: Vec::new(),

@@ -121,7 +121,7 @@ fn answer(reply: &Reply) -> Answer {
             let versions = Versions { dots, context: context.clone(), epoch: receipt.epoch };
             Answer { values: Vec::new(), versions: Some(versions) }
         }
-        Reply::Keys(_) | Reply::Done => Answer::default(),
+        Reply::Keys(_) | Reply::Strong(_) | Reply::Done => Answer::default(),
     }
 }
 

@@ -83,6 +83,7 @@ impl Nemesis {
             seed,
             nodes,
             partitions,
+            shards: u32::from(partitions / 8).min(2),
             network: if plain { NetworkConfig::default() } else { network },
             sync: Micros(self.rng.between(0, 20_000)),
             settings: alloc::vec![

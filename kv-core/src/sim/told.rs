@@ -87,7 +87,7 @@ fn told(names: &Names, outcome: &Outcome) -> String {
                 if *siblings > 1 { format!(", {siblings} siblings") } else { String::new() };
             format!("written as {} on {}{beside}", names.of_dot(*dot), on(receipt))
         }
-        Ok(Reply::Keys(_) | Reply::Done) => "done".into(),
+        Ok(Reply::Keys(_) | Reply::Strong(_) | Reply::Done) => "done".into(),
         Err(error) => error.to_string(),
     }
 }

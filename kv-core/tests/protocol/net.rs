@@ -94,6 +94,7 @@ impl Net {
             address: format!("host:{index}"),
             entropy: entropy * 1_000 + index as u64,
             partitions: 8,
+            shards: 1,
             founding,
             storage: StoreOptions::SIMULATED,
         };

@@ -108,7 +108,7 @@ async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<Resp
         let words = format!("there is no member {name:?}; GET /v1/members tells who is in");
         return Err(Failure::new(Style::Error, StatusCode::NOT_FOUND, words));
     };
-    let reply = app.handle.request(Request::RemoveMember { node: *node }).await;
+    let reply = app.handle.request(Request::RemoveMember { node: *node, force: false }).await;
     reply.map_err(|error| Failure::of(Style::Error, &error))?;
     Ok(Json(json!({ "done": true })).into_response())
 }
