@@ -246,11 +246,7 @@ impl Strong {
 
     /// A digest of the state of a shard, equal on all replicas that have applied the same. It reads all of
     /// it: for tests and checkers.
-    pub fn digest(
-        shard: ShardId,
-        store: &Store,
-        disk: &impl Disk,
-    ) -> Result<u64, Unreadable> {
+    pub fn digest(shard: ShardId, store: &Store, disk: &impl Disk) -> Result<u64, Unreadable> {
         let mut rolling = crate::hash::Rolling::default();
         let (start, end) = (place::prefix(shard), place::end(shard));
         let mut scan = store.scan(&start, Some(&end), crate::storage::Direction::Forward);

@@ -202,7 +202,9 @@ impl Node {
         let Some(group) = self.groups.touch(METADATA) else { return };
         if group.take_snapshot_wanted() {
             let bytes = Bytes::from(codec::encode(layout));
-            self.state = group.snapshot_made(group.applied(), [hash::of(&bytes)].into()).map(|made| (made, bytes));
+            self.state = group
+                .snapshot_made(group.applied(), [hash::of(&bytes)].into())
+                .map(|made| (made, bytes));
         }
         while let Some((to, snapshot, number)) = group.next_chunk() {
             let made = |(manifest, _): &&(Manifest, Bytes)| manifest.id() == snapshot;

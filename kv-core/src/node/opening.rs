@@ -29,8 +29,8 @@ use crate::ring::layout::{Layout, SHARDS};
 use crate::rng::Rng;
 use crate::settings::{Setting, Settings, SettingsDocument};
 use crate::storage::{self, Batch, Store};
-use crate::time::{HybridClock, Now};
 use crate::strong::Strong;
+use crate::time::{HybridClock, Now};
 use crate::timers::TimerTable;
 
 /// Where the layout stands in the store.

@@ -55,8 +55,7 @@ impl Node {
                 return Err(consensus::OpenError::Malformed("a shard"));
             };
             self.strong.hold(shard, stream, &self.store, disk)?;
-            let mut group =
-                Group::open(opened, limits(&self.settings), self.rng.any(), now.mono);
+            let mut group = Group::open(opened, limits(&self.settings), self.rng.any(), now.mono);
             group.resume_at(self.strong.applied(shard).unwrap_or_default());
             self.groups.insert(group);
         }
@@ -78,14 +77,18 @@ impl Node {
         let founded = layout.at == change::FIRST && layout.founder == self.cluster.hello().node;
         let shards = (0..layout.shards.len() as u32).map(ShardId).filter(|_| founded);
         let first = EntryId { term: Term(1), index: change::FIRST };
-        shards.collect::<Vec<_>>().into_iter().map(|shard| {
-            let (me, end) = (self.replica(), self.store.end());
-            let opened = Opened::behind(shard.group(), me, first, Membership::of([me]), end);
-            let (mut group, stream) = self.begin_shard(now, opened, shard, batch);
-            group.campaign(now.mono);
-            group.write(batch);
-            (group, stream)
-        }).collect()
+        shards
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|shard| {
+                let (me, end) = (self.replica(), self.store.end());
+                let opened = Opened::behind(shard.group(), me, first, Membership::of([me]), end);
+                let (mut group, stream) = self.begin_shard(now, opened, shard, batch);
+                group.campaign(now.mono);
+                group.write(batch);
+                (group, stream)
+            })
+            .collect()
     }
 
     /// Takes in what [`Self::begin_shards`] gave, which is written.
@@ -157,13 +160,7 @@ impl Node {
         }
     }
 
-    fn forget_shard<D: Disk>(
-        &mut self,
-        now: Now,
-        shard: ShardId,
-        batch: &mut Batch,
-        disk: &mut D,
-    ) {
+    fn forget_shard<D: Disk>(&mut self, now: Now, shard: ShardId, batch: &mut Batch, disk: &mut D) {
         Group::remove(shard.group(), batch);
         batch.remove(stream_key(shard));
         self.groups.remove(shard.group());
@@ -225,8 +222,7 @@ impl Node {
                 let applied = self.apply_entry(now, shard, &entry, disk);
                 if let Err(error) = applied {
                     if let NotApplied::Unreadable(fault) = &error {
-                        let kind =
-                            EventKind::Unreadable { file: fault.file, offset: fault.offset };
+                        let kind = EventKind::Unreadable { file: fault.file, offset: fault.offset };
                         self.out.event(kind);
                         self.pass_on_leading(now, shard);
                     }
@@ -245,7 +241,6 @@ impl Node {
         disk: &mut impl Disk,
     ) -> Result<(), NotApplied> {
         let done = self.with_strong(now, disk, |strong, ground| strong.apply(ground, shard, entry));
-        // Who is no member applies nothing, and comes back to it when it is one again.
         done.unwrap_or(Err(NotApplied::Refused(StoreError::Busy)))
     }
 
@@ -398,18 +393,18 @@ impl Node {
         let group = self.groups.get(METADATA)?;
         let voters = &group.membership().voters;
         let others = || voters.iter().map(|voter| voter.node);
-        (voters.len() > 1 && lost(&mut others()))
-            .then(|| String::from("the metadata group"))
+        (voters.len() > 1 && lost(&mut others())).then(|| String::from("the metadata group"))
     }
 
-    /// Runs the strong machine on the ground it needs; nothing if this node is no member.
+    /// Runs the strong machine on the ground it needs; nothing if this node was never in a cluster. One that
+    /// was let go still hands its shards on.
     pub(super) fn with_strong<D: Disk, R>(
         &mut self,
         now: Now,
         disk: &mut D,
         run: impl FnOnce(&mut Strong, &mut Ground<'_, D>) -> R,
     ) -> Option<R> {
-        let layout = self.cluster.membership()?;
+        let layout = self.cluster.layout()?;
         let mut ground = Ground {
             now,
             layout,

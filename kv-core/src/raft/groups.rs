@@ -141,8 +141,7 @@ impl Groups {
         if let Some(deadline) = self.deadline_of.remove(&group) {
             self.deadlines.remove(&(deadline, group));
         }
-        for groups in
-            [&mut self.touched, &mut self.unsynced, &mut self.refused, &mut self.stirred]
+        for groups in [&mut self.touched, &mut self.unsynced, &mut self.refused, &mut self.stirred]
         {
             groups.remove(&group);
         }

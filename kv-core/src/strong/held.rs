@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use super::feed::Feed;
 use super::state::State;
 use super::transfer::Transfer;
+use crate::disk::Disk;
 use crate::id::{Index, NodeId, ShardId, Term};
 use crate::message::Token;
 use crate::storage::{Store, Unreadable};
-use crate::disk::Disk;
 
 /// How many rounds of reads may be on their way at a time. What comes meanwhile shares the next.
 const ROUNDS_MAX: usize = 4;

@@ -187,10 +187,9 @@ fn check<D>(ground: &Ground<'_, D>, request: &StrongRequest) -> Result<(), Reque
             }
             check_operations(ground, operations)
         }
+        StrongRequest::Scan { limit, .. } if (1..=PAGE_MAX).contains(limit) => Ok(()),
+        StrongRequest::Watch { limit, .. } if *limit <= PAGE_MAX => Ok(()),
         StrongRequest::Scan { limit, .. } | StrongRequest::Watch { limit, .. } => {
-            if (1..=PAGE_MAX).contains(limit) {
-                return Ok(());
-            }
             Err(RequestError::Invalid(format!("a limit is from 1 to {PAGE_MAX}, not {limit}")))
         }
         StrongRequest::OpenSession { .. } => Ok(()),

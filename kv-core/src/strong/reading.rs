@@ -36,13 +36,14 @@ impl Strong {
                 .map(|(records, next)| StrongReply::Page { records, next, revision }),
             StrongRequest::Watch { prefix, after: Some(after), limit, .. } => {
                 match held.feed.since(*after, prefix, *limit) {
-                    Ok(changes) if changes.is_empty() => {
+                    Ok(changes) if changes.is_empty() && *limit > 0 => {
                         held.watching.push(token);
                         return;
                     }
                     Ok(changes) => {
                         let upto = match changes.last() {
                             Some(last) if *limit as usize <= changes.len() => last.revision,
+                            None if *limit == 0 => *after,
                             _ => revision,
                         };
                         Ok(StrongReply::Changes { changes, upto })

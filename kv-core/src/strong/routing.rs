@@ -219,9 +219,10 @@ impl Strong {
     /// A link went down: what was asked over it has an unknown outcome.
     pub fn on_link_down<D: Disk>(&mut self, ground: &mut Ground<'_, D>, peer: NodeId) {
         self.now = ground.now.mono;
-        let asked = self.operations.iter().filter(
-            |(_, operation)| matches!(operation.phase, Phase::Asked(to, ..) if to == peer),
-        );
+        let asked = self
+            .operations
+            .iter()
+            .filter(|(_, operation)| matches!(operation.phase, Phase::Asked(to, ..) if to == peer));
         for token in asked.map(|(token, _)| *token).collect::<Vec<_>>() {
             self.failed(ground, token, true, None);
         }
@@ -245,7 +246,8 @@ impl Strong {
         result: Result<StrongReply, StrongRefusal>,
     ) {
         let Some(operation) = self.operations.get(&token) else { return };
-        let in_doubt = operation.in_doubt && matches!(operation.request, StrongRequest::Write { .. });
+        let in_doubt =
+            operation.in_doubt && matches!(operation.request, StrongRequest::Write { .. });
         // That the last attempt changed nothing says nothing of those before.
         let result = result.map_err(|refusal| match refusal {
             StrongRefusal::Error(_) if in_doubt => StrongRefusal::Error(lost()),

@@ -149,7 +149,11 @@ mod tests {
     }
 
     fn reply(revision: u64) -> StrongReply {
-        StrongReply::Written { revision: Index(revision), replaced: Vec::new() }
+        StrongReply::Written {
+            revision: Index(revision),
+            replaced: Vec::new(),
+            clock: Wall(revision),
+        }
     }
 
     fn carry_out(sessions: &mut Sessions, write: WriteName, revision: u64) {
@@ -183,7 +187,10 @@ mod tests {
         assert!(matches!(ahead, Standing::Refused(RequestError::Invalid(_))));
         carry_out(&mut sessions, name(SESSION_WINDOW + 1, 1), 11);
         assert!(matches!(sessions.standing(name(1, 0)), Standing::Refused(_)));
-        assert!(matches!(sessions.standing(name(0, 0)), Standing::Refused(_)), "numbers begin at 1");
+        assert!(
+            matches!(sessions.standing(name(0, 0)), Standing::Refused(_)),
+            "numbers begin at 1"
+        );
     }
 
     #[test]

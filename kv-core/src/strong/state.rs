@@ -20,9 +20,7 @@ use crate::disk::Disk;
 use crate::error::RequestError;
 use crate::id::{Index, ShardId};
 use crate::message::raft::{Entry, Payload};
-use crate::request::strong::{
-    Action, Condition, KeyChange, Record, StrongReply, WriteOperation,
-};
+use crate::request::strong::{Action, Condition, KeyChange, Record, StrongReply, WriteOperation};
 use crate::storage::{Batch, Store, StoreError, Unreadable};
 use crate::time::Wall;
 
@@ -302,9 +300,8 @@ impl State {
         for (number, operation) in operations.iter().enumerate() {
             let place = place::data(self.shard, &operation.key);
             let there = store.get_with(&place, disk, |bytes| {
-                Stored::decode(bytes).map(|stored| {
-                    (stored.revision, stored.expires, stored.is_live(draft.clock))
-                })
+                Stored::decode(bytes)
+                    .map(|stored| (stored.revision, stored.expires, stored.is_live(draft.clock)))
             })?;
             let there = there.and_then(|(stored, _)| stored);
             let live = there.filter(|(.., live)| *live).map(|(revision, ..)| revision);
@@ -324,7 +321,7 @@ impl State {
             }
             self.act(index, operation, &place, live.is_some(), draft);
         }
-        Ok(StrongReply::Written { revision: index, replaced })
+        Ok(StrongReply::Written { revision: index, replaced, clock: draft.clock })
     }
 
     /// Adds one operation whose condition is met.

@@ -257,8 +257,7 @@ fn a_scan_goes_through_all_keys_in_pages_and_a_watch_goes_on_behind_it() {
     }
     let all: Vec<String> = (0..25).map(|number| format!("k{number:02}")).collect();
     assert_eq!(seen, all);
-    let watch =
-        StrongRequest::Watch { shard, prefix: bytes("k"), after: Some(behind), limit: 10 };
+    let watch = StrongRequest::Watch { shard, prefix: bytes("k"), after: Some(behind), limit: 10 };
     let watching = net.request(1, strong(watch));
     net.run(100);
     assert_eq!(net.answer(1, watching), None, "nothing has happened yet");
