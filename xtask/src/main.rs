@@ -52,6 +52,9 @@ enum Command {
     Sim(sim::Options),
     /// Install the tools only, and print the line that puts them on a shell's PATH.
     Setup,
+    /// Install Python's packages for tests, and print the interpreter that sees them.
+    #[command(hide = true)]
+    Python,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Bench { what } => bench::run(what),
         Command::Sim(options) => sim::run(&options),
         Command::Setup => setup::run(),
+        Command::Python => setup::ensure_python().map(|python| println!("{}", python.display())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
