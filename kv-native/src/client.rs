@@ -3,7 +3,7 @@
 //! The result goes to the standard output, everything else to the standard error, so that `kv get` may
 //! stand in a pipe. A put or delete replaces what a read shows at that moment.
 
-mod node;
+pub(crate) mod node;
 
 use std::io::{self, IsTerminal, Read};
 
