@@ -4,4 +4,5 @@
 pub mod batches;
 pub mod cluster;
 pub mod http;
+pub mod mgmt;
 pub mod process;

@@ -54,16 +54,18 @@ pub(super) fn run(command: &str, args: &MgmtArgs) -> Result<(), End> {
 
 /// A node that founds a cluster, or that brings back one whose data is there and whose entry is not.
 fn start(home: &Home, host: &Address) -> Result<(), End> {
-    let (entry, child) = Registry::change(home, |registry, lock| {
+    let (entry, found, child) = Registry::change(home, |registry, lock| {
         must_be_free(home, registry, host)?;
         let name = registry.free_name(&default_name(host.port));
+        let found = home.data(&name).exists();
         let entry = Entry { name, address: host.clone(), join: Vec::new() };
         registry.nodes.push(entry.clone());
         registry.save(home, lock)?;
-        Ok((entry.clone(), process::start(home, &entry)))
+        Ok((entry.clone(), found, process::start(home, &entry)))
     })?;
     let members = new_member(home, &entry, child)?;
-    tell(&entry, &format!("runs, in a cluster of {}", members_words(members)))
+    let data = if found { " with the data that was there" } else { "" };
+    tell(&entry, &format!("runs{data}, in a cluster of {}", members_words(members)))
 }
 
 /// A node that joins a cluster.
