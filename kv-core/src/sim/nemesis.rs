@@ -98,6 +98,8 @@ impl Nemesis {
                 keys: self.rng.between(1, 12) as u32,
                 writes: Ratio::per_mille(600),
                 quorum: if self.clients_choose { self.majority() as u32 } else { 0 },
+                // What is damaged of the state of a shard is not mended yet.
+                strong: if self.rots { Ratio::ZERO } else { Ratio::per_mille(400) },
             },
         }
     }

@@ -312,7 +312,7 @@ impl Member {
         if self.group.take_snapshot_wanted() {
             let chunks = self.machine.chunks();
             let hashes = chunks.iter().map(|chunk| hash::of(chunk)).collect();
-            if let Some(manifest) = self.group.snapshot_made(hashes) {
+            if let Some(manifest) = self.group.snapshot_made(self.group.applied(), hashes) {
                 self.snapshots.insert(manifest.id(), chunks);
             }
         }
