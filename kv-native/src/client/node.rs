@@ -1,5 +1,6 @@
 //! One request to a node, and its answer, for the client commands.
 
+use std::io;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -61,6 +62,16 @@ impl Node {
         url
     }
 
+    /// Asks for an answer without an end; it is read as it comes.
+    pub(super) fn stream(&self, url: &str) -> Result<impl io::Read + use<>, End> {
+        let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
+        let answer = Agent::from(config).get(url).call().map_err(|error| self.silent(&error))?;
+        if answer.status() != StatusCode::OK {
+            return Err(Answer::read(answer).map_err(|error| self.silent(&error))?.failure());
+        }
+        Ok(answer.into_body().into_reader())
+    }
+
     pub(crate) fn call(
         &self,
         method: &str,
@@ -68,12 +79,7 @@ impl Node {
         body: Option<&[u8]>,
         headers: &[(&str, String)],
     ) -> Result<Answer, End> {
-        self.send(method, url, body, headers).map_err(|error| {
-            End::failed(format!(
-                "{} does not answer: {error}; is a node running there? (--addr HOST:PORT asks another, kv node starts one)",
-                self.address
-            ))
-        })
+        self.send(method, url, body, headers).map_err(|error| self.silent(&error))
     }
 
     /// The same for those who know better words where nothing answers.
@@ -99,6 +105,13 @@ impl Node {
                 .and_then(|request| self.agent.run(request)),
         };
         answer.and_then(Answer::read)
+    }
+
+    fn silent(&self, error: &ureq::Error) -> End {
+        End::failed(format!(
+            "{} does not answer: {error}; is a node running there? (--addr HOST:PORT asks another, kv node starts one)",
+            self.address
+        ))
     }
 }
 
