@@ -72,6 +72,73 @@ fn nodes_start_join_die_and_come_back() {
 }
 
 #[test]
+fn keys_are_served_through_any_node_as_long_as_a_majority_runs() {
+    let mgmt = Mgmt::default();
+    let port = free_ports(3);
+    let first = local(port);
+    let client =
+        |arguments: &str, node: &str| mgmt.ok(&format!("-r client -c {arguments} -h {node}"));
+    let refused =
+        |arguments: &str, node: &str| mgmt.fails(&format!("-r client -c {arguments} -h {node}"));
+    mgmt.server(&format!("start -h {first}"));
+    assert_eq!(client("read", &first), "");
+    assert_eq!(client("write -k alone -v -1", &first), "written\n");
+    assert_eq!(client("read -k alone", &first), "-1\n");
+    mgmt.server(&format!("join -h {first}"));
+    mgmt.server(&format!("join -h {}", local(port + 2)));
+    let first_leader = mgmt.leader(3);
+    let nodes: Vec<String> = mgmt.list().into_keys().collect();
+
+    for (number, node) in nodes.iter().enumerate() {
+        client(&format!("write -k k/{number} -v old"), node);
+        assert_eq!(client(&format!("update -k k/{number} -v v{number}"), node), "updated\n");
+        for other in &nodes {
+            assert_eq!(client(&format!("read -k k/{number}"), other), format!("v{number}\n"));
+        }
+    }
+    client("write -k gone -v x", &nodes[0]);
+    assert_eq!(client("delete -k gone", &nodes[1]), "deleted\n");
+    for command in ["read -k gone", "delete -k gone", "update -k gone -v y"] {
+        let said = refused(command, &nodes[2]);
+        assert!(said.contains("there is no key \"gone\"; nothing was changed"), "{said}");
+    }
+    let all = "alone\t-1\nk/0\tv0\nk/1\tv1\nk/2\tv2\n";
+    for node in &nodes {
+        assert_eq!(client("read", node), all);
+    }
+
+    mgmt.server(&format!("kill -h {first_leader}"));
+    let alive: Vec<&String> = nodes.iter().filter(|node| **node != first_leader).collect();
+    let second_leader = mgmt.leader(2);
+    assert!(alive.contains(&&second_leader));
+    for node in &alive {
+        eventually(&format!("{node} takes writes again"), || {
+            let output = mgmt.run(&format!("-r client -c write -k alone -v 2 -h {node}"));
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() { Ok(()) } else { Err(words) }
+        });
+    }
+    assert_eq!(client("read -k alone", alive[0]), "2\n");
+
+    mgmt.server(&format!("stop -h {}", alive[0]));
+    for command in ["write -k alone -v 3", "delete -k alone", "read -k alone", "read"] {
+        let said = refused(command, alive[1]);
+        assert!(said.contains("a majority of the nodes must run"), "{command}: {said}");
+    }
+    let said = refused("read -k alone", alive[0]);
+    assert!(said.contains("does not answer"), "{said}");
+
+    mgmt.server(&format!("restart -h {}", alive[0]));
+    mgmt.server(&format!("restart -h {first_leader}"));
+    mgmt.leader(3);
+    for node in &nodes {
+        for number in 0..3 {
+            assert_eq!(client(&format!("read -k k/{number}"), node), format!("v{number}\n"));
+        }
+    }
+}
+
+#[test]
 fn without_arguments_it_shows_what_can_be_said() {
     let mgmt = Mgmt::default();
     let usage = mgmt.ok("");
@@ -155,7 +222,8 @@ fn a_port_that_is_taken_leaves_nothing_behind() {
 #[test]
 fn a_join_is_never_guessed_between_clusters() {
     let mgmt = Mgmt::default();
-    let [first, second, third] = [free_port(), free_port(), free_port()].map(local);
+    let port = free_ports(3);
+    let [first, second, third] = [port, port + 1, port + 2].map(local);
     mgmt.server(&format!("start -h {first}"));
     mgmt.server(&format!("start -h {second}"));
     let said = mgmt.fails(&format!("-r server -c join -h {third}"));
@@ -169,7 +237,9 @@ fn a_join_is_never_guessed_between_clusters() {
 fn a_node_of_somebody_else_may_be_joined_and_is_never_signalled() {
     let mgmt = Mgmt::default();
     let folder = tempfile::tempdir().unwrap();
-    let mut foreign = NodeProcess::new(folder.path(), "foreign", &[]);
+    // The node that joins takes the port behind.
+    let at = local(free_ports(2));
+    let mut foreign = NodeProcess::at(folder.path(), "foreign", &at, &["--listen", &at]);
     foreign.start().healthy();
     assert!(mgmt.server(&format!("join -h {}", foreign.address)).contains("2 nodes"));
     let own: Vec<String> = mgmt.list().into_keys().collect();

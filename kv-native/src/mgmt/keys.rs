@@ -144,7 +144,7 @@ fn absent(key: &str) -> End {
 
 fn failure(answer: &Answer) -> End {
     let words = answer.failure_words();
-    if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(answer.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) {
         return End::failed(format!(
             "{words}; a majority of the nodes must run (kv mgmt -r server -c list shows them, -c restart brings one back)"
         ));
