@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{LISTEN, NodeArgs};
+use crate::mgmt::MgmtArgs;
 use crate::simulate::SimArgs;
-use crate::{check, client, play, replay, serve, simulate, storage};
+use crate::{check, client, mgmt, play, replay, serve, simulate, storage};
 
 /// A distributed key-value store: `kv play` shows it, `kv node` runs it.
 #[derive(Parser, Debug)]
@@ -67,6 +68,10 @@ enum Command {
     },
     /// Show who is in the cluster and how the node is
     Status(AtArgs),
+    /// Run nodes in the background of this machine, and read and write strongly consistent keys
+    // Here -h is the host.
+    #[command(disable_help_flag = true)]
+    Mgmt(MgmtArgs),
     /// List the members of the cluster, take one in, or let one go
     Members {
         #[command(flatten)]
@@ -249,6 +254,7 @@ pub fn main() -> ExitCode {
             client::settings(&at, name.as_deref(), value.as_deref())
         }
         Command::Status(at) => client::status(&at),
+        Command::Mgmt(args) => mgmt::run(&args),
         Command::Members { at, command } => client::members(&at, command.as_ref()),
         Command::Sim(args) => simulate::run(&args),
         Command::Replay { link, trace } => replay::run(&link, trace),

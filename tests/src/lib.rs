@@ -5,4 +5,5 @@ pub mod batches;
 pub mod cluster;
 pub mod events;
 pub mod http;
+pub mod mgmt;
 pub mod process;
