@@ -72,7 +72,8 @@ pub enum StrongRequest {
         /// Only changes behind this revision. Without one the answer comes at once and says where
         /// watching begins.
         after: Option<Index>,
-        /// The most changes, up to [`PAGE_MAX`].
+        /// The most changes, up to [`PAGE_MAX`]. With none the answer comes at once, and only says whether
+        /// changes behind that revision are still kept.
         limit: u32,
     },
     /// Open a session in a shard. Answered with [`StrongReply::Session`].
@@ -189,6 +190,8 @@ pub enum StrongReply {
         revision: Index,
         /// For each operation the revision of what was there before.
         replaced: Vec<Option<Index>>,
+        /// The clock of the log as of then, from which times to live count.
+        clock: Wall,
     },
     /// To a write: a condition was not met, and nothing was changed.
     Unmet {

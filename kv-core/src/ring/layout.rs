@@ -211,7 +211,7 @@ impl Layout {
     #[must_use]
     pub fn shard_of(&self, key: &[u8]) -> Option<ShardId> {
         let shards = u128::try_from(self.shards.len()).ok().filter(|shards| *shards > 0)?;
-        Some(ShardId((u128::from(hash::of(key)) * shards >> 64) as u32))
+        Some(ShardId(((u128::from(hash::of(key)) * shards) >> 64) as u32))
     }
 
     /// Who is to hold a shard; nobody if there is no such shard.
