@@ -56,6 +56,12 @@ impl Outputs {
 #[derive(Debug)]
 pub(crate) struct Stopped(pub(crate) String);
 
+impl Stopped {
+    pub(crate) fn because(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// A group on a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
@@ -96,14 +102,13 @@ impl Process {
         now: Mono,
         disk: &mut SimDisk,
     ) -> Result<Self, Stopped> {
-        let stopped = |error: &dyn std::fmt::Display| Stopped(error.to_string());
-        let (mut store, _) = Store::open(STORE, disk).map_err(|error| stopped(&error))?;
+        let (mut store, _) = Store::open(STORE, disk).map_err(Stopped::because)?;
         let mut members = BTreeMap::new();
-        for id in Opened::list(&store, disk).map_err(|error| stopped(&error))? {
-            let opened = Opened::read(id, me, &store, disk).map_err(|error| stopped(&error))?;
+        for id in Opened::list(&store, disk).map_err(Stopped::because)? {
+            let opened = Opened::read(id, me, &store, disk).map_err(Stopped::because)?;
             let opened = opened.expect("it was listed");
             let mut group = Group::open(opened, limits, seed, now);
-            let saved = store.get(&Machine::key(id), disk).map_err(|error| stopped(&error))?;
+            let saved = store.get(&Machine::key(id), disk).map_err(Stopped::because)?;
             let machine: Machine =
                 saved.map_or_else(Machine::default, |(bytes, _)| codec::decode(&bytes).unwrap());
             group.resume_at(machine.index);
@@ -171,7 +176,7 @@ impl Process {
         self.refused = false;
         for _ in 0..ROUNDS_MAX {
             let wrote = self.write(now, disk)?;
-            let collected = self.collect(now, disk, out);
+            let collected = self.collect(now, disk, out)?;
             self.work(disk);
             if self.refused || !(wrote || collected) {
                 return self
@@ -226,11 +231,16 @@ impl Process {
     }
 
     /// Takes what the groups want done. Returns whether there was anything.
-    fn collect(&mut self, now: Mono, disk: &SimDisk, out: &mut Outputs) -> bool {
+    fn collect(
+        &mut self,
+        now: Mono,
+        disk: &SimDisk,
+        out: &mut Outputs,
+    ) -> Result<bool, Stopped> {
         let before = out.count() + self.held.len();
         for (id, member) in &mut self.members {
             if let Some(manifest) = member.group.to_install().cloned() {
-                member.install(&manifest, &mut self.store, disk);
+                member.install(&manifest, &mut self.store, disk)?;
                 member.group.installed();
             }
             while let Some(entry) = member.group.next_committed() {
@@ -253,7 +263,7 @@ impl Process {
         let durable = self.store.durable();
         let ready = self.held.extract_if(.., |(at, ..)| *at <= durable);
         out.sent.extend(ready.map(|(_, to, message)| (to, message)));
-        anything
+        Ok(anything)
     }
 
     /// Runs the store's jobs.
@@ -288,20 +298,29 @@ impl Member {
     }
 
     /// Begins with a state that was received, unless it was saved before the last restart.
-    fn install(&mut self, manifest: &Manifest, store: &mut Store, disk: &SimDisk) {
+    fn install(
+        &mut self,
+        manifest: &Manifest,
+        store: &mut Store,
+        disk: &SimDisk,
+    ) -> Result<(), Stopped> {
         self.installed = true;
         self.saving = None;
         if manifest.last.index <= self.machine.index {
-            return;
+            return Ok(());
         }
-        let chunk = |number| {
-            let chunk = self.group.received_chunk(number, store, disk).unwrap();
-            chunk.unwrap_or_else(|| panic!("chunk {number} of an installed state is not there"))
-        };
-        let chunks: Vec<Bytes> = (0..manifest.chunks.len() as u32).map(chunk).collect();
+        let mut chunks: Vec<Bytes> = Vec::new();
+        for number in 0..manifest.chunks.len() as u32 {
+            let chunk =
+                self.group.received_chunk(number, store, disk).map_err(Stopped::because)?;
+            chunks.push(chunk.unwrap_or_else(|| {
+                panic!("chunk {number} of an installed state is not there")
+            }));
+        }
         assert!(chunks.iter().map(|chunk| hash::of(chunk)).eq(manifest.chunks.iter().copied()));
         self.machine = Machine::of_chunks(&chunks).expect("a state was sent");
         assert_eq!(self.machine.index, manifest.last.index);
+        Ok(())
     }
 
     /// Makes a state if one is wanted, and hands chunks out.
