@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) founders: u64,
     pub(crate) groups: u64,
     pub(crate) limits: Limits,
+    /// How long a part of a state is.
+    pub(crate) chunk_bytes: usize,
     /// A machine whose disk was lost returns as the replica it was: a pitfall of owners.
     pub(crate) forgets_incarnations: bool,
 }
@@ -32,7 +34,8 @@ impl Default for Config {
     fn default() -> Self {
         let limits = Limits::default();
         let (hosts, founders, groups) = (3, 3, 1);
-        Self { seed: 0, hosts, founders, groups, limits, forgets_incarnations: false }
+        let (seed, chunk_bytes, forgets_incarnations) = (0, 64, false);
+        Self { seed, hosts, founders, groups, limits, chunk_bytes, forgets_incarnations }
     }
 }
 
@@ -162,8 +165,8 @@ impl Cluster {
 impl Cluster {
     /// Switches a machine on that is off. One that cannot read its disk stays off.
     pub(crate) fn start(&mut self, number: u64) {
-        let (limits, now) = (self.config.limits, self.now);
-        match self.host_mut(number).start(limits, now) {
+        let (config, now) = (self.config, self.now);
+        match self.host_mut(number).start(&config, now) {
             Ok(()) => self.turn(number),
             Err(_) if self.host(number).shaky => self.crash(number),
             Err(_) if self.host(number).rotten => self.refused_to_open += 1,

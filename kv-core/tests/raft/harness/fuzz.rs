@@ -18,8 +18,8 @@ use std::panic::catch_unwind;
 
 use kv_core::id::{GroupId, Replica};
 use kv_core::message::raft::{Membership, Payload};
-use kv_core::raft::log::Log;
 use kv_core::raft::Group;
+use kv_core::raft::log::Log;
 use kv_core::rng::Rng;
 use kv_core::time::Micros;
 
@@ -41,10 +41,10 @@ const TIMEOUT: Micros = Micros::from_millis(300);
 const ATTACKED: u64 = 35;
 const PATIENCE: u64 = 40;
 
-/// Attacks the cluster of a seed.
-pub(crate) fn attack(seed: u64, forgets_incarnations: bool) -> Report {
+/// Attacks the cluster of a seed, in its temper or in this one.
+pub(crate) fn attack(seed: u64, temper: Option<Temper>, forgets_incarnations: bool) -> Report {
     let played = catch_unwind(|| {
-        let mut nemesis = Nemesis::new(seed, forgets_incarnations);
+        let mut nemesis = Nemesis::new(seed, temper, forgets_incarnations);
         nemesis.play();
         nemesis.report()
     });
@@ -62,18 +62,23 @@ struct Nemesis {
     temper: Temper,
     /// Replicas whose disks are lost, or damaged.
     gone: BTreeSet<Replica>,
+    /// The leader that was cut off last, and may not know yet that it leads no longer.
+    prey: Option<u64>,
     counts: BTreeMap<&'static str, u64>,
 }
 
 impl Nemesis {
-    fn new(seed: u64, forgets_incarnations: bool) -> Self {
+    fn new(seed: u64, temper: Option<Temper>, forgets_incarnations: bool) -> Self {
         let mut rng = Rng::stream(seed, 1 << 33);
-        let temper = Temper::of(&mut rng);
+        let drawn = Temper::of(&mut rng);
+        let temper = temper.unwrap_or(drawn);
         let hosts = rng.between(3, 7);
         let founders = temper.founders(&mut rng, hosts);
         let groups = 1 + u64::from(rng.below(4) == 0);
         let limits = temper.limits(&mut rng);
-        let config = Config { seed, hosts, founders, groups, limits, forgets_incarnations };
+        let chunk_bytes = temper.chunk_bytes(&mut rng);
+        let config =
+            Config { seed, hosts, founders, groups, limits, chunk_bytes, forgets_incarnations };
         let mut cluster = Cluster::new(config);
         cluster.network.delay = (Micros(200), temper.delay_max(&mut rng));
         for number in cluster.numbers() {
@@ -82,7 +87,7 @@ impl Nemesis {
             host.sync = (Micros(100), temper.sync_max(&mut rng));
         }
         let counts = BTreeMap::from([(temper.name(), 1)]);
-        let mut nemesis = Self { rng, cluster, temper, gone: BTreeSet::new(), counts };
+        let mut nemesis = Self { rng, cluster, temper, gone: BTreeSet::new(), prey: None, counts };
         if temper != Temper::Even {
             nemesis.weather();
         }

@@ -2,12 +2,13 @@
 
 use kv_core::id::{GroupId, Incarnation, Index, LogPosition, NodeId, Replica, Term};
 use kv_core::message::raft::EntryId;
-use kv_core::raft::{Limits, Opened};
+use kv_core::raft::Opened;
 use kv_core::rng::Rng;
 use kv_core::sim::disk::SimDisk;
 use kv_core::storage::Store;
 use kv_core::time::{Micros, Mono};
 
+use super::cluster::Config;
 use super::process::{Process, STORE, Stopped};
 
 /// A machine.
@@ -85,10 +86,10 @@ impl Host {
     }
 
     /// Switches it on.
-    pub(crate) fn start(&mut self, limits: Limits, now: u64) -> Result<(), Stopped> {
+    pub(crate) fn start(&mut self, config: &Config, now: u64) -> Result<(), Stopped> {
         let (me, clock, seed) = (self.replica(), self.clock(now), self.rng.any());
         self.changed();
-        let mut process = Process::open(me, limits, seed, clock, &mut self.disk)?;
+        let mut process = Process::open(me, config, seed, clock, &mut self.disk)?;
         process.save_every = 1 + self.rng.below(12);
         self.process = Some(process);
         self.boots += 1;

@@ -55,9 +55,14 @@ impl Network {
         }
     }
 
+    /// From here to there nothing is sent any more; what is under way arrives.
+    pub(crate) fn cut_behind(&mut self, from: u64, to: u64) {
+        self.cut.insert((from, to));
+    }
+
     /// From here to there nothing arrives any more; what is under way may, or may not.
     pub(crate) fn cut(&mut self, from: u64, to: u64) {
-        self.cut.insert((from, to));
+        self.cut_behind(from, to);
         if self.rng.below(2) == 0 {
             self.flying.retain(|_, flying| (flying.from.node.0, flying.to.node.0) != (from, to));
         }
@@ -76,6 +81,7 @@ impl Network {
 
     /// Sends a message on its way, or into nothing.
     pub(crate) fn send(&mut self, now: u64, flying: Flying) {
+        let open = !self.cut.contains(&(flying.from.node.0, flying.to.node.0));
         let copies = 1 + u64::from(self.rng.chance(Ratio::per_mille(self.doubled)));
         for _ in 0..copies {
             let (least, most) = self.delay;
@@ -84,11 +90,11 @@ impl Network {
                 delay = delay * 10 + self.rng.below(600_000);
             }
             let lost = self.rng.chance(Ratio::per_mille(self.lost));
-            if !lost && !self.cut.contains(&(flying.from.node.0, flying.to.node.0)) {
+            if !lost && open {
                 self.arrive_at(now + delay, flying.clone());
             }
         }
-        if self.rng.chance(Ratio::per_mille(self.echoed)) {
+        if self.rng.chance(Ratio::per_mille(self.echoed)) && open {
             let delay = self.rng.below(ECHO_MAX.0);
             self.arrive_at(now + delay, flying);
         }

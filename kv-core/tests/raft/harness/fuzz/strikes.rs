@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use kv_core::id::Replica;
+use kv_core::id::{GroupId, Replica};
 use kv_core::message::raft::RaftBody;
 use kv_core::time::Micros;
 
-use super::{Nemesis, voters_of};
+use super::{Nemesis, Temper, voters_of};
 use crate::harness::damage::Damage;
 
 /// Something bad, or the end of something bad.
@@ -84,11 +84,18 @@ impl Nemesis {
             }
             Strike::Heal => {
                 self.cluster.network.heal();
+                self.prey = None;
+                if self.temper != Temper::Even {
+                    self.weather();
+                }
                 "healed"
             }
             Strike::Weather => self.weather(),
             Strike::Hunt => self.hunt(),
-            Strike::Change => self.change(),
+            Strike::Change => {
+                let group = self.any_group();
+                self.change(group)
+            }
             Strike::FailChange => self.fail_change(),
             Strike::Transfer => self.transfer(),
             Strike::HarmDisk => self.harm_disk(number),
@@ -123,9 +130,7 @@ impl Nemesis {
             return "runs already";
         }
         self.cluster.start(number);
-        if self.cluster.host(number).rotten
-            && !self.cluster.runs(number)
-            && self.rng.below(2) == 0
+        if self.cluster.host(number).rotten && !self.cluster.runs(number) && self.rng.below(2) == 0
         {
             return self.begin_anew(number);
         }
@@ -177,7 +182,8 @@ impl Nemesis {
 
     fn hunt(&mut self) -> &'static str {
         let group = self.any_group();
-        let Some(leader) = self.cluster.leader(group) else { return "nobody to hunt" };
+        let prey = self.cluster.leader(group).filter(|leader| self.prey != Some(*leader));
+        let Some(leader) = prey else { return "nobody to hunt" };
         self.cluster.network.reconnect();
         match self.rng.below(6) {
             0 => {
@@ -186,7 +192,15 @@ impl Nemesis {
             }
             1 => self.crash(leader),
             _ => {
-                self.cut_off(&[leader]);
+                self.prey = Some(leader);
+                for other in self.cluster.numbers().filter(|other| *other != leader) {
+                    self.cluster.network.cut_behind(leader, other);
+                    self.cluster.network.cut_behind(other, leader);
+                }
+                if self.rng.below(2) == 0 {
+                    // Only what others told it before is still on its way.
+                    self.cluster.network.take(|flying| flying.from.node.0 == leader);
+                }
                 // Its clients do not know.
                 for _ in 0..self.rng.below(12) {
                     self.write_at(leader, group);
@@ -197,8 +211,7 @@ impl Nemesis {
     }
 
     /// Other members: any, or all others.
-    fn change(&mut self) -> &'static str {
-        let group = self.any_group();
+    fn change(&mut self, group: GroupId) -> &'static str {
         let Some(leader) = self.any_leader(group) else { return "no change" };
         let Some(view) = self.cluster.view(leader, group) else { return "no change" };
         let all: Vec<Replica> = self.cluster.numbers().map(|n| self.cluster.replica(n)).collect();
@@ -220,18 +233,21 @@ impl Nemesis {
     /// A leader changes the members, and fails soon after.
     fn fail_change(&mut self) -> &'static str {
         let group = self.any_group();
-        let begun = self.change();
+        let begun = self.change(group);
         if begun != "change begun" {
             return begun;
         }
-        let pause = self.rng.below(120_000);
+        let pause = self.rng.below(4 * self.cluster.network.delay.1.0);
         self.cluster.run_for(Micros(pause));
-        let Some(leader) = self.any_leader(group) else { return "change begun" };
-        match self.rng.below(4) {
-            0 => self.cut_off(&[leader]),
-            1 => drop(self.crash(leader)),
-            _ => {
-                self.crash(leader);
+        let Some(leader) = self.cluster.leader(group) else { return "change begun" };
+        if self.rng.below(3) > 0 {
+            self.cut_off(&[leader]);
+            let pause = self.rng.below(20_000);
+            self.cluster.run_for(Micros(pause));
+        }
+        if self.rng.below(2) == 0 {
+            self.crash(leader);
+            if self.rng.below(2) == 0 {
                 self.start(leader);
             }
         }

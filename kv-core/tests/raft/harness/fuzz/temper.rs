@@ -1,7 +1,7 @@
 //! What an attack likes to do.
 //!
 //! Chance alone seldom puts the three or four things in a row that a rare fault takes. So each seed draws a
-//! temper, which does some things more often than others; nothing that one does is forbidden to another.
+//! temper, which does some things more often than others and leaves some to the others.
 
 use kv_core::raft::Limits;
 use kv_core::rng::Rng;
@@ -49,9 +49,9 @@ impl Temper {
     pub(super) fn deeds(self) -> (u64, u64, u64) {
         match self {
             Self::Even => (45, 25, 12),
-            Self::Hunter => (40, 35, 15),
+            Self::Hunter => (45, 40, 8),
             Self::Replacer => (35, 20, 18),
-            Self::Compacter => (55, 10, 15),
+            Self::Compacter => (60, 10, 10),
             Self::Echo => (35, 40, 15),
         }
     }
@@ -90,11 +90,8 @@ impl Temper {
         };
         match self {
             Self::Compacter => Limits {
-                append_bytes_max: rng.between(30, 60),
-                in_flight_max: rng.between(4, 16) as usize,
-                chunks_in_flight: rng.between(1, 16) as u32,
+                append_bytes_max: rng.between(30, 1_000),
                 log_bytes_max: rng.between(30, 200),
-                trailing_entries: rng.below(3),
                 ..limits
             },
             Self::Even | Self::Hunter | Self::Replacer | Self::Echo => limits,
@@ -105,9 +102,8 @@ impl Temper {
     pub(super) fn delay_max(self, rng: &mut Rng) -> Micros {
         match self {
             Self::Replacer => Micros(rng.between(1_000, 30_000)),
-            Self::Even | Self::Hunter | Self::Compacter | Self::Echo => {
-                Micros(rng.between(1_000, 10_000))
-            }
+            Self::Compacter => Micros(rng.between(5_000, 100_000)),
+            Self::Even | Self::Hunter | Self::Echo => Micros(rng.between(1_000, 10_000)),
         }
     }
 
@@ -117,6 +113,15 @@ impl Temper {
             Self::Even | Self::Hunter | Self::Replacer | Self::Compacter | Self::Echo => {
                 Micros(rng.between(500, 8_000))
             }
+        }
+    }
+
+    /// How long a part of a state is.
+    pub(super) fn chunk_bytes(self, rng: &mut Rng) -> usize {
+        match self {
+            // Few parts: the last one is on its way soon.
+            Self::Compacter => 64 << rng.between(2, 6),
+            Self::Even | Self::Hunter | Self::Replacer | Self::Echo => 64 << rng.below(3),
         }
     }
 
@@ -134,8 +139,8 @@ impl Temper {
         let worst = [0, 50, 300][rng.below(3) as usize];
         match self {
             Self::Even | Self::Replacer => (worst, worst, worst / 10),
-            Self::Hunter => (worst / 10, worst, 100),
-            Self::Compacter => (worst / 5, 400, 50),
+            Self::Hunter => (worst / 10, worst, 300),
+            Self::Compacter => (worst / 5, 400, 200),
             Self::Echo => (worst / 10, worst, 300),
         }
     }
@@ -143,14 +148,22 @@ impl Temper {
     /// How often it does what, compared with the rest.
     pub(super) fn strikes(self) -> [(Strike, u64); Strike::COUNT] {
         let often = |strike| match (self, strike) {
-            (Self::Hunter, Strike::Hunt) => 12,
-            (Self::Hunter, Strike::Restart | Strike::CrashLeader | Strike::Transfer) => 3,
-            (Self::Hunter, Strike::Heal | Strike::Change | Strike::HarmDisk) => 2,
+            // Who hunts leaders leaves the others in peace, so that there is always one to hunt.
+            (Self::Hunter, Strike::Hunt) => 8,
+            (Self::Hunter, Strike::Start | Strike::Calm) => 4,
+            (Self::Hunter, Strike::Crash | Strike::CrashLeader | Strike::FailChange) => 0,
+            (Self::Hunter, Strike::Partition | Strike::OneWay | Strike::Pause) => 0,
+            (Self::Hunter, _) => 1,
             (Self::Replacer, Strike::Change) => 6,
             (Self::Replacer, Strike::FailChange) => 10,
             (Self::Replacer, Strike::Restart) => 3,
-            (Self::Compacter, Strike::Change | Strike::HarmDisk) => 2,
-            (Self::Compacter, Strike::Wipe | Strike::Partition | Strike::OneWay) => 3,
+            // A leader must stay for a while to outgrow a state that it sends.
+            (Self::Compacter, Strike::Start | Strike::Calm | Strike::Weather) => 4,
+            (Self::Compacter, Strike::Restart | Strike::HarmDisk) => 3,
+            (Self::Compacter, Strike::OneWay | Strike::Pause | Strike::Heal) => 2,
+            (Self::Compacter, Strike::CrashLeader | Strike::Hunt | Strike::FailChange) => 0,
+            (Self::Compacter, Strike::Transfer) => 0,
+            (Self::Compacter, _) => 1,
             (Self::Echo, Strike::Restart) => 9,
             (Self::Echo, Strike::Transfer) => 5,
             (Self::Echo, Strike::Hunt) => 4,

@@ -208,7 +208,8 @@ fn follows(before: &Membership, next: &Membership) -> bool {
 /// is tried, whatever the rules of changes say.
 fn quorums_meet(before: &Membership, next: &Membership) -> bool {
     let halves = [&before.voters, &before.outgoing, &next.voters, &next.outgoing];
-    let all: Vec<Replica> = BTreeSet::from_iter(halves.into_iter().flatten().copied()).into_iter().collect();
+    let all: Vec<Replica> =
+        BTreeSet::from_iter(halves.into_iter().flatten().copied()).into_iter().collect();
     (0..1_u64 << all.len()).all(|set| {
         let has = |replica: &Replica| all.binary_search(replica).is_ok_and(|at| set >> at & 1 == 1);
         !(is_quorum(before, has) && is_quorum(next, |replica| !has(replica)))

@@ -30,23 +30,24 @@ impl Watch {
             _ => None,
         };
         let kept = Kept::of(host, *group);
-        let fulfilled = kept.is_damaged || match body {
-            // These change nothing anywhere; the term is not the sender's own.
-            RaftBody::PreVote { .. } | RaftBody::PreVoteReply { granted: true } => true,
-            RaftBody::Vote { last, .. } => {
-                self.votes(me, *group, *term, me)?;
-                kept.voted(*term, me) && (*term < kept.term || kept.has(*last))
-            }
-            RaftBody::VoteReply { granted: true } => {
-                self.votes(me, *group, *term, to)?;
-                kept.voted(*term, to)
-            }
-            RaftBody::AppendReply(Appended::UpTo(index)) => {
-                let same = confirmed.is_none_or(|id| kept.has(id));
-                *term < kept.term || (*term == kept.term && kept.last(*index) && same)
-            }
-            _ => *term <= kept.term,
-        };
+        let fulfilled = kept.is_damaged
+            || match body {
+                // These change nothing anywhere; the term is not the sender's own.
+                RaftBody::PreVote { .. } | RaftBody::PreVoteReply { granted: true } => true,
+                RaftBody::Vote { last, .. } => {
+                    self.votes(me, *group, *term, me)?;
+                    kept.voted(*term, me) && (*term < kept.term || kept.has(*last))
+                }
+                RaftBody::VoteReply { granted: true } => {
+                    self.votes(me, *group, *term, to)?;
+                    kept.voted(*term, to)
+                }
+                RaftBody::AppendReply(Appended::UpTo(index)) => {
+                    let same = confirmed.is_none_or(|id| kept.has(id));
+                    *term < kept.term || (*term == kept.term && kept.last(*index) && same)
+                }
+                _ => *term <= kept.term,
+            };
         if fulfilled {
             return Ok(());
         }
