@@ -1,6 +1,6 @@
 //! Pitfalls that can be planted in the consensus machine are found twice: by the fuzz, within a budget of
 //! seeds, and by a scenario script that plays otherwise. That neither finds anything where none is planted
-//! is a test of `raft`.
+//! is a test of `raft`. `BUG=…` and `BUDGET=…` search for one, or longer.
 //!
 //! What is planted is planted in the whole process, so all of it is one test.
 
