@@ -58,6 +58,11 @@ fn recovery() {
 }
 
 #[test]
+fn strong() {
+    play("strong");
+}
+
+#[test]
 fn a_trial_becomes_a_script_that_plays() {
     for seed in 0..12 {
         let moves = seed % 2 == 0;
