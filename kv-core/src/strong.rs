@@ -76,6 +76,8 @@ pub struct Strong {
     me: NodeId,
     held: BTreeMap<ShardId, Held>,
     operations: BTreeMap<Token, Box<Operation>>,
+    /// How many bytes of values they hold.
+    bytes: u64,
     /// When operations end.
     deadlines: BTreeSet<(Mono, Token)>,
     /// When operations are tried again.
@@ -128,6 +130,9 @@ pub enum NotProposed {
 /// The most operations that are open on a node at a time.
 const OPERATIONS_MAX: usize = 20_000;
 
+/// The most bytes of values in them.
+const BYTES_MAX: u64 = 256 << 20;
+
 /// How long until the clock of a log is moved again when something is due and nothing is written.
 const TICK_LEAST: Micros = Micros::from_millis(10);
 
@@ -139,6 +144,7 @@ impl Strong {
             me,
             held: BTreeMap::new(),
             operations: BTreeMap::new(),
+            bytes: 0,
             deadlines: BTreeSet::new(),
             retries: BTreeSet::new(),
             clients: BTreeMap::new(),
@@ -313,6 +319,7 @@ impl Strong {
                 out.reply(id, LogPosition::START, Err(operation.timed_out()));
             }
         }
+        self.bytes = 0;
         self.deadlines.clear();
         self.retries.clear();
         self.clients.clear();

@@ -21,6 +21,8 @@ pub(super) struct Operation {
     pub(super) request: StrongRequest,
     pub(super) shard: ShardId,
     pub(super) deadline: Mono,
+    /// How many bytes of values it holds.
+    pub(super) bytes: u64,
     pub(super) phase: Phase,
     /// How often it was tried in vain.
     pub(super) tries: u32,
@@ -76,6 +78,7 @@ impl Operation {
     ) -> Result<Self, RequestError> {
         check(ground, &request)?;
         let shard = shard_of(ground, &request)?;
+        let bytes = bytes_of(&request);
         let usual = ground.settings.span(Setting::RequestTimeoutMs);
         let timeout = timeout.unwrap_or(usual).min(TIMEOUT_MAX);
         Ok(Self {
@@ -83,6 +86,7 @@ impl Operation {
             request,
             shard,
             deadline: ground.now.mono + timeout,
+            bytes,
             phase: Phase::Here,
             tries: 0,
             hint: None,
@@ -131,6 +135,16 @@ impl Operation {
             self.shard.0
         ))
     }
+}
+
+/// How many bytes of values a request holds.
+pub(super) fn bytes_of(request: &StrongRequest) -> u64 {
+    let StrongRequest::Write { operations, .. } = request else { return 0 };
+    let of_one = |operation: &WriteOperation| match &operation.action {
+        Action::Put { value, .. } => (operation.key.len() + value.len()) as u64,
+        Action::Delete | Action::Check => operation.key.len() as u64,
+    };
+    operations.iter().map(of_one).sum()
 }
 
 /// What a client hears of whose write nobody knows what became.
