@@ -129,7 +129,7 @@ export class Nodes {
 /** The small line in a disc. */
 function noteOf(frame: Frame, node: number, state: NodeState): string {
   if (state === 'down' || state === 'halted' || state === 'paused') return state;
-  if (state === 'suspected' && !standing(frame, node)) return `doubted by ${frame.nodes.suspectedBy[node]}`;
+  if (state === 'suspected' && !standing(frame, node)) return count(frame.nodes.suspectedBy[node]!, 'doubt');
   if ((frame.nodes.flags[node]! & NodeFlag.full) !== 0) return 'disk full';
   // The whole word is wider than a disc.
   if (standing(frame, node)) return frame.nodes.role[node] === Role.candidate ? 'candidate' : 'pre-vote';
