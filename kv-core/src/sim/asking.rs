@@ -28,7 +28,9 @@ impl World {
         operation: ClientOperation,
     ) {
         let quorum = Some(self.workload().quorum).filter(|nodes| *nodes > 0);
-        let name = client.filter(|_| operation.is_strong()).and_then(|client| self.name_write(node, client));
+        let name = client
+            .filter(|_| operation.is_strong())
+            .and_then(|client| self.name_write(node, client));
         let request = client::request(&operation, quorum, name);
         let number = self.clients.call(self.now(), client, node, operation);
         let purpose = Purpose::Operation { number, client: client.filter(|_| waits) };

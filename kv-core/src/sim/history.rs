@@ -165,12 +165,17 @@ mod tests {
             history.follow(&world);
         }
         assert!(history.is_whole() && history.end() > 1_500);
-        let open = history.operations(Demand::Latest).iter().filter(|operation| operation.end.is_none()).count();
+        let open = history
+            .operations(Demand::Latest)
+            .iter()
+            .filter(|operation| operation.end.is_none())
+            .count();
         assert!(open < 100, "{open} are open");
         let mut late = History::default();
         late.follow(&world);
         assert!(!late.is_whole());
-        let skipped = history.operations(Demand::Latest).len() - late.operations(Demand::Latest).len();
+        let skipped =
+            history.operations(Demand::Latest).len() - late.operations(Demand::Latest).len();
         assert_eq!(history.operations(Demand::Latest)[skipped..], late.operations(Demand::Latest));
     }
 

@@ -125,8 +125,14 @@ fn mean_pause(workload: Workload) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const WORKLOAD: Workload =
-        Workload { clients: 3, per_second: 100, keys: 3, writes: Ratio::per_mille(500), quorum: 0, strong: Ratio::ZERO };
+    const WORKLOAD: Workload = Workload {
+        clients: 3,
+        per_second: 100,
+        keys: 3,
+        writes: Ratio::per_mille(500),
+        quorum: 0,
+        strong: Ratio::ZERO,
+    };
 
     #[test]
     fn operations_are_drawn_as_the_workload_says() {

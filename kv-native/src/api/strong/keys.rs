@@ -47,7 +47,7 @@ pub(super) fn surface(surface: Surface) -> Surface {
         answers: &[
             (
                 200,
-                "A majority of the shard has it on disk: {\"revision\", \"replaced\"} of a PUT, {\"revision\", \"existed\"} of a DELETE",
+                "A majority of the shard has it on disk: {\"revision\", \"replaced\"} of a PUT, {\"revision\", \"existed\"} of a DELETE; KV-Expires where a value is to live for a time",
             ),
             (400, "An option or header has no meaning here; nothing was changed"),
             (
@@ -149,10 +149,11 @@ async fn put(
     let write = Write::of(&headers, &uri, &options)?;
     let value = body::value(&app, &headers, body).await?;
     match write.carry_out(&app, Action::Put { value, ttl: options.ttl }).await? {
-        Outcome::Written(revision, replaced) => {
+        Outcome::Written { revision, replaced, clock } => {
             let body = json!({ "revision": revision.0, "replaced": replaced.map(|old| old.0) });
             let mut response = Json(body).into_response();
             add_tag(&mut response, revision);
+            add_expiry(&mut response, options.ttl.map(|ttl| Wall(clock.0.saturating_add(ttl.0))));
             write.add_receipt(&mut response, &app, revision);
             Ok(response)
         }
@@ -165,7 +166,7 @@ async fn delete(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<
     let options = Options::of(&uri, &["timeout_ms", "receipt"])?;
     let write = Write::of(&headers, &uri, &options)?;
     match write.carry_out(&app, Action::Delete).await? {
-        Outcome::Written(revision, replaced) => {
+        Outcome::Written { revision, replaced, .. } => {
             let body = json!({ "revision": revision.0, "existed": replaced.is_some() });
             let mut response = Json(body).into_response();
             write.add_receipt(&mut response, &app, revision);
@@ -186,8 +187,15 @@ struct Write {
 
 /// What became of it.
 enum Outcome {
-    /// It has this revision; that of what was there before.
-    Written(Index, Option<Index>),
+    /// It is done.
+    Written {
+        /// The revision that it got.
+        revision: Index,
+        /// The revision of what was there before.
+        replaced: Option<Index>,
+        /// When that was, by the clock of the log.
+        clock: Wall,
+    },
     /// Something else is there.
     Unmet(Option<Index>),
 }
@@ -208,9 +216,11 @@ impl Write {
         let session = self.session.clone();
         let request = StrongRequest::Write { operations: vec![operation], session };
         match ask(app, request, self.timeout).await? {
-            StrongReply::Written { revision, replaced } => {
-                Ok(Outcome::Written(revision, replaced.first().copied().flatten()))
-            }
+            StrongReply::Written { revision, replaced, clock } => Ok(Outcome::Written {
+                revision,
+                replaced: replaced.first().copied().flatten(),
+                clock,
+            }),
             StrongReply::Unmet { found, .. } => Ok(Outcome::Unmet(found)),
             other => Err(unexpected(other)),
         }
@@ -235,8 +245,12 @@ fn read(record: Option<Record>) -> Response {
     let bytes = HeaderValue::from_static("application/octet-stream");
     let mut response = ([(http_header::CONTENT_TYPE, bytes)], record.value).into_response();
     add_tag(&mut response, record.revision);
-    if let Some(Wall(micros)) = record.expires {
+    add_expiry(&mut response, record.expires);
+    response
+}
+
+fn add_expiry(response: &mut Response, expires: Option<Wall>) {
+    if let Some(Wall(micros)) = expires {
         response.headers_mut().insert(EXPIRES, HeaderValue::from(micros / 1_000));
     }
-    response
 }
