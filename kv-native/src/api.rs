@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 mod config;
+mod dkv;
 mod docs;
 mod groups;
 mod items;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{MethodFilter, any, get, on};
 use tokio::sync::watch;
@@ -52,6 +53,7 @@ pub(crate) fn router(app: App) -> Router {
     let document = Arc::new(docs::document(&surface.operations));
     surface
         .router
+        .merge(dkv::grpc_services())
         .route("/openapi.json", get(move || docs::openapi(Arc::clone(&document))))
         .route("/ws/peer", get(transport::accept))
         .route("/v1/{keyspace}/keys/", any(keys::empty_key))
@@ -72,6 +74,7 @@ fn surface() -> Surface {
         shards::surface,
         members::surface,
         metrics::surface,
+        dkv::surface,
         docs::surface,
     ]
     .into_iter()
@@ -131,7 +134,10 @@ impl Surface {
     }
 }
 
-async fn unknown_path(uri: Uri) -> Response {
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    if dkv::is_grpc(&headers) {
+        return dkv::unknown_method(&uri);
+    }
     let words = format!("there is no {}; GET /docs tells what there is", uri.path());
     Failure::new(Style::of_path(uri.path()), StatusCode::NOT_FOUND, words).into()
 }

@@ -2,15 +2,17 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad usage, 3 undecided (`kv check` only).
 
+use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{LISTEN, NodeArgs};
+use crate::mgmt::MgmtArgs;
 use crate::simulate::SimArgs;
-use crate::{check, client, play, replay, serve, simulate, storage};
+use crate::{check, client, mgmt, play, replay, serve, simulate, storage};
 
 /// A distributed key-value store: `kv play` shows it, `kv node` runs it.
 #[derive(Parser, Debug)]
@@ -66,6 +68,10 @@ enum Command {
     },
     /// Show who is in the cluster and how the node is
     Status(AtArgs),
+    /// Run nodes in the background of this machine, and read and write strongly consistent keys
+    // Here -h is the host.
+    #[command(disable_help_flag = true)]
+    Mgmt(MgmtArgs),
     /// List the members of the cluster, take one in, or let one go
     Members {
         #[command(flatten)]
@@ -236,7 +242,7 @@ pub(crate) struct WatchArgs {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match Cli::parse_from(words(std::env::args_os())).command {
         Command::Play(args) => play::run(&args),
         Command::Node(args) => serve::run(&args),
         Command::Get { key, stale } => client::get(&key, stale),
@@ -248,6 +254,7 @@ pub fn main() -> ExitCode {
             client::settings(&at, name.as_deref(), value.as_deref())
         }
         Command::Status(at) => client::status(&at),
+        Command::Mgmt(args) => mgmt::run(&args),
         Command::Members { at, command } => client::members(&at, command.as_ref()),
         Command::Sim(args) => simulate::run(&args),
         Command::Replay { link, trace } => replay::run(&link, trace),
@@ -265,6 +272,15 @@ pub fn main() -> ExitCode {
             ExitCode::from(end.code)
         }
     }
+}
+
+/// What was typed. Called by the name `dkv`, say through a link, the program is `kv node`.
+fn words(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = typed.into_iter().collect();
+    if words.first().is_some_and(|program| Path::new(program).file_stem() == Some("dkv".as_ref())) {
+        words.insert(1, "node".into());
+    }
+    words
 }
 
 /// Why a command did not do what it was to do.
@@ -315,5 +331,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn called_dkv_the_program_is_a_node() {
+        let words = |typed: &[&str]| words(typed.iter().map(OsString::from));
+        assert_eq!(words(&["bin/dkv", "--name", "a"]), ["bin/dkv", "node", "--name", "a"]);
+        assert_eq!(words(&["bin/kv", "status"]), ["bin/kv", "status"]);
+        assert!(words(&[]).is_empty());
     }
 }

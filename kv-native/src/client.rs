@@ -5,7 +5,7 @@
 //! strong it replaces what is there, unless a condition says otherwise.
 
 mod members;
-mod node;
+pub(crate) mod node;
 mod scan;
 mod watch;
 

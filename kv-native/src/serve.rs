@@ -38,7 +38,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: &NodeArgs) -> Result<(), End> {
     let config = NodeConfig::of(args, |name| std::env::var(name).ok())
         .map_err(|misuse| End::misuse(misuse.to_string()))?;
-    log::init(&args.log).map_err(End::misuse)?;
+    log::init(&config.log).map_err(End::misuse)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| End::failed(format!("the process cannot start its threads: {error}")))?;
     let result = runtime.block_on(serve(config, args.with_parent));
