@@ -47,7 +47,7 @@ pub(super) fn surface(surface: Surface) -> Surface {
         answers: &[
             (
                 200,
-                "A majority of the shard has it on disk: {\"revision\", \"replaced\"} of a PUT, {\"revision\", \"existed\"} of a DELETE",
+                "A majority of the shard has it on disk: {\"revision\", \"replaced\"} of a PUT, {\"revision\", \"existed\"} of a DELETE; KV-Expires where a value is to live for a time",
             ),
             (400, "An option or header has no meaning here; nothing was changed"),
             (
@@ -187,8 +187,15 @@ struct Write {
 
 /// What became of it.
 enum Outcome {
-    /// It has this revision; that of what was there before; and from when on times to live count.
-    Written { revision: Index, replaced: Option<Index>, clock: Wall },
+    /// It is done.
+    Written {
+        /// The revision that it got.
+        revision: Index,
+        /// The revision of what was there before.
+        replaced: Option<Index>,
+        /// When that was, by the clock of the log.
+        clock: Wall,
+    },
     /// Something else is there.
     Unmet(Option<Index>),
 }
@@ -209,10 +216,11 @@ impl Write {
         let session = self.session.clone();
         let request = StrongRequest::Write { operations: vec![operation], session };
         match ask(app, request, self.timeout).await? {
-            StrongReply::Written { revision, replaced, clock } => {
-                let replaced = replaced.first().copied().flatten();
-                Ok(Outcome::Written { revision, replaced, clock })
-            }
+            StrongReply::Written { revision, replaced, clock } => Ok(Outcome::Written {
+                revision,
+                replaced: replaced.first().copied().flatten(),
+                clock,
+            }),
             StrongReply::Unmet { found, .. } => Ok(Outcome::Unmet(found)),
             other => Err(unexpected(other)),
         }
@@ -241,7 +249,6 @@ fn read(record: Option<Record>) -> Response {
     response
 }
 
-/// When the record ceases to be there, in milliseconds of civil time.
 fn add_expiry(response: &mut Response, expires: Option<Wall>) {
     if let Some(Wall(micros)) = expires {
         response.headers_mut().insert(EXPIRES, HeaderValue::from(micros / 1_000));
