@@ -31,7 +31,7 @@ use crate::error::RequestError;
 use crate::event::{Cause, DropReason, EventKind};
 use crate::eventual::{Eventual, Ground};
 use crate::gossip::Gossip;
-use crate::id::{Epoch, JobId, LogPosition, NodeId, RequestId};
+use crate::id::{Epoch, Index, JobId, LogPosition, NodeId, RequestId, ShardId};
 use crate::io::{Boot, Input, Output};
 use crate::message::Hello;
 use crate::message::raft::Manifest;
@@ -187,6 +187,15 @@ impl Node {
         let Some(layout) = self.cluster.layout() else { return false };
         let place = crate::eventual::object_key(layout.ring.partition_of(key), key);
         self.store.peek(&place, disk).is_err()
+    }
+
+    /// The shards that this very node holds: up to which entry each is applied, and a digest of its state.
+    /// All of it is read: for checkers.
+    #[must_use]
+    pub fn shards(&self, disk: &impl Disk) -> Vec<(ShardId, Index, u64)> {
+        let digest = |shard| Strong::digest(shard, &self.store, disk).ok();
+        let shard = |shard| Some((shard, self.strong.applied(shard)?, digest(shard)?));
+        self.strong.shards().filter_map(shard).collect()
     }
 
     /// The settings in force here.

@@ -17,7 +17,9 @@ mod members;
 mod metrics;
 mod peers;
 mod query;
+mod shards;
 mod status;
+mod strong;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use axum::handler::Handler;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{MethodFilter, any, get, on};
+use tokio::sync::watch;
 
 use crate::driver::Handle;
 use crate::transport::{self, Transport};
@@ -40,6 +43,8 @@ pub(crate) struct App {
     pub(crate) transport: Transport,
     /// The addresses it listens on and is reached at, as `HOST:PORT`.
     pub(crate) own_addresses: Arc<Vec<String>>,
+    /// Whether the node is to stop, so that answers without an end come to one.
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 /// The router of a node.
@@ -64,7 +69,9 @@ fn surface() -> Surface {
         config::surface,
         keys::surface,
         listing::surface,
+        strong::surface,
         status::surface,
+        shards::surface,
         members::surface,
         metrics::surface,
         dkv::surface,

@@ -257,7 +257,7 @@ fn own_entry(
 }
 
 /// Names stand in addresses, file names and header lines.
-fn check_name(name: &str) -> Result<(), Misuse> {
+pub(crate) fn check_name(name: &str) -> Result<(), Misuse> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if starts_well && name.len() <= 64 && name.bytes().all(plain) {

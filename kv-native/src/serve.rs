@@ -81,8 +81,9 @@ async fn serve(config: NodeConfig, with_parent: bool) -> Result<(), End> {
     let transport = Transport::new(handle.clone());
     tokio::spawn(keep_dialling(transport.clone(), config.seeds));
     let own_addresses = Arc::new(place.own_addresses);
-    let router = api::router(App { handle: handle.clone(), transport, own_addresses });
     let (closing, close) = watch::channel(false);
+    let stopping = close.clone();
+    let router = api::router(App { handle: handle.clone(), transport, own_addresses, stopping });
     let servers = Servers::start(listeners, &router, &close);
     info!(
         node = place.name,

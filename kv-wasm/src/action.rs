@@ -81,6 +81,9 @@ pub struct Clients {
     /// How many replicas each operation asks for; what the settings say if zero or absent.
     #[tsify(optional)]
     pub quorum: u32,
+    /// How many of a thousand operations are of the strong keyspace; none if absent.
+    #[tsify(optional)]
+    pub strong_per_mille: u32,
 }
 
 /// A setting and a value for it.
@@ -382,6 +385,7 @@ impl Clients {
             keys: fields.number("keys")?,
             writes_per_mille: fields.number("writes_per_mille")?,
             quorum: fields.number_or_zero("quorum")?,
+            strong_per_mille: fields.number_or_zero("strong_per_mille")?,
         })
     }
 
@@ -392,6 +396,7 @@ impl Clients {
             keys: self.keys,
             writes: Ratio::per_mille(self.writes_per_mille),
             quorum: self.quorum,
+            strong: Ratio::per_mille(self.strong_per_mille),
         }
     }
 
@@ -404,6 +409,7 @@ impl Clients {
             keys: workload.keys,
             writes_per_mille: per_mille(workload.writes),
             quorum: workload.quorum,
+            strong_per_mille: per_mille(workload.strong),
         }
     }
 }

@@ -212,6 +212,16 @@ impl NodeProcess {
         }
     }
 
+    /// Stops it in its tracks; its connections stay.
+    pub fn pause(&self) {
+        send_signal(self.child.as_ref().expect("it runs").id(), "STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        send_signal(self.child.as_ref().expect("it runs").id(), "CONT");
+    }
+
     /// Stops it with a signal and returns how it ended.
     ///
     /// # Panics

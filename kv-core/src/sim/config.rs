@@ -226,11 +226,14 @@ pub struct Workload {
     pub writes: Ratio,
     /// How many replicas every operation asks for, also those of actions; what the settings say if zero.
     pub quorum: u32,
+    /// How many of the operations are of the strong keyspace.
+    pub strong: Ratio,
 }
 
 impl Default for Workload {
     fn default() -> Self {
-        Self { clients: 4, per_second: 0, keys: 8, writes: Ratio::per_mille(500), quorum: 0 }
+        let (writes, strong) = (Ratio::per_mille(500), Ratio::ZERO);
+        Self { clients: 4, per_second: 0, keys: 8, writes, quorum: 0, strong }
     }
 }
 
@@ -253,7 +256,8 @@ impl Workload {
         if !(1..=Self::KEYS_MAX).contains(&self.keys) {
             return refuse(format!("a workload uses from 1 to {} keys", Self::KEYS_MAX));
         }
-        check_ratio("writes", self.writes)
+        check_ratio("writes", self.writes)?;
+        check_ratio("strong", self.strong)
     }
 }
 

@@ -13,6 +13,8 @@ use super::answer::{Failure, Style};
 const DRAINED_MAX: usize = 96 << 20;
 /// What JSON may add around a value.
 pub(crate) const WRAPPING: u64 = 4_096;
+/// What the JSON of a batch may add around its values: keys and names of fields.
+const BATCH_WRAPPING: u64 = 4 << 20;
 /// Where a body does not hold a value.
 const SMALL: u64 = 64 << 10;
 
@@ -26,6 +28,13 @@ pub(crate) async fn value(app: &App, headers: &HeaderMap, body: Body) -> Result<
 pub(crate) async fn wrapped(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
     let limit = app.handle.facts().settings.get(Setting::ValueBytesMax);
     read(Style::Detail, headers, body, limit.saturating_add(WRAPPING), limit).await
+}
+
+/// Reads a body of JSON around several values in base64, which together may be as large as one.
+pub(crate) async fn batch(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
+    let limit = app.handle.facts().settings.get(Setting::ValueBytesMax);
+    let encoded = limit.div_ceil(3).saturating_mul(4).saturating_add(BATCH_WRAPPING);
+    read(Style::Error, headers, body, encoded, limit).await
 }
 
 /// Reads a body that holds no value.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Action, ClientOperation};
+use super::{Action, ClientOperation, StrongOperation};
 use crate::id::FileId;
 use crate::rng::Ratio;
 use crate::settings::Setting;
@@ -111,7 +111,11 @@ impl Action {
                 each(pairs, |name, value| change_workload(&mut workload, name, value))?;
                 Self::Workload(workload)
             }
-            ("put" | "get" | "delete", words, pairs) => operation_of(name, words, pairs)?,
+            (
+                "put" | "get" | "delete" | "strong_put" | "strong_get" | "strong_delete",
+                words,
+                pairs,
+            ) => operation_of(name, words, pairs)?,
             _ => return disk_or_clock(name, words, pairs),
         })
     }
@@ -248,13 +252,14 @@ fn change_link(link: &mut LinkConfig, name: &str, value: &str) -> Result<(), Act
 }
 
 fn workload_pairs(workload: &Workload) -> Vec<String> {
-    let Workload { clients, per_second, keys, writes, quorum } = workload;
+    let Workload { clients, per_second, keys, writes, quorum, strong } = workload;
     alloc::vec![
         format!("clients={clients}"),
         format!("per_second={per_second}"),
         format!("keys={keys}"),
         format!("writes={}", share(*writes)),
         format!("quorum={quorum}"),
+        format!("strong={}", share(*strong)),
     ]
 }
 
@@ -265,6 +270,7 @@ fn change_workload(workload: &mut Workload, name: &str, value: &str) -> Result<(
         "keys" => workload.keys = number(value)?,
         "writes" => workload.writes = share_of(value)?,
         "quorum" => workload.quorum = number(value)?,
+        "strong" => workload.strong = share_of(value)?,
         _ => return refuse(format!("a workload has no {name}")),
     }
     Ok(())
@@ -290,11 +296,22 @@ fn operation_command(node: u16, operation: &ClientOperation) -> Option<String> {
         ClientOperation::Get { .. } => format!("get {node} {key}"),
         ClientOperation::Put { value, .. } => format!("put {node} {key} {}", quoted(value)?),
         ClientOperation::Delete { .. } => format!("delete {node} {key}"),
+        ClientOperation::Strong(StrongOperation::Get { .. }) => format!("strong_get {node} {key}"),
+        ClientOperation::Strong(StrongOperation::Put { value, .. }) => {
+            format!("strong_put {node} {key} {}", quoted(value)?)
+        }
+        ClientOperation::Strong(StrongOperation::Delete { .. }) => {
+            format!("strong_delete {node} {key}")
+        }
     })
 }
 
 fn operation_of(name: &str, words: &[&str], pairs: &Pairs<'_>) -> Result<Action, ActionRefused> {
     let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let (name, strong) = match name.strip_prefix("strong_") {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
     let (node, operation) = match (name, words) {
         ("get", [node, key]) => (node, ClientOperation::Get { key: bytes(key) }),
         ("delete", [node, key]) => (node, ClientOperation::Delete { key: bytes(key) }),
@@ -303,6 +320,7 @@ fn operation_of(name: &str, words: &[&str], pairs: &Pairs<'_>) -> Result<Action,
         }
         _ => return refuse(format!("{name} wants other arguments")),
     };
+    let operation = if strong { operation.in_strong() } else { operation };
     let client = match pairs {
         [] => None,
         [("as", client)] => Some(number(client)?),
