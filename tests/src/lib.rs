@@ -1,8 +1,6 @@
-
-//! What the tests of several crates share: the built program, nodes as processes, HTTP, clients of the
 //! What the tests of several crates share: the built program, nodes as processes, HTTP, streams of events,
-//! and batches for stores.
-//! strong keyspace with their history, and batches for stores.
+//! clients of the strong keyspace with their history, and batches for stores.
+
 pub mod batches;
 pub mod cluster;
 pub mod connection;

@@ -160,6 +160,7 @@ impl SimConfig {
         let plain = Self::default();
         let mut pairs = alloc::vec![format!("nodes={}", self.nodes), format!("seed={}", self.seed)];
         pairs.push(format!("partitions={}", self.partitions));
+        pairs.push(format!("shards={}", self.shards));
         pairs.push(format!("sync={}", span(self.sync)));
         if self.network != plain.network {
             pairs.extend(network_pairs(&self.network));
@@ -178,6 +179,7 @@ impl SimConfig {
                 "nodes" => self.nodes = number(value)?,
                 "seed" => self.seed = number(value)?,
                 "partitions" => self.partitions = number(value)?,
+                "shards" => self.shards = number(value)?,
                 "sync" => self.sync = span_of(value)?,
                 "clients" | "per_second" | "keys" | "writes" | "quorum" => {
                     change_workload(&mut self.workload, name, value)?;

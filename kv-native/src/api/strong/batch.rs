@@ -137,7 +137,7 @@ async fn batch(
     }
     let first = operations.first().map(|operation| operation.key.clone()).unwrap_or_default();
     match ask(&app, StrongRequest::Write { operations, session }, options.timeout).await? {
-        StrongReply::Written { revision, replaced } => {
+        StrongReply::Written { revision, replaced, .. } => {
             let replaced: Vec<_> = replaced.into_iter().map(|old| old.map(|old| old.0)).collect();
             let body = json!({ "revision": revision.0, "replaced": replaced });
             let mut response = Json(body).into_response();

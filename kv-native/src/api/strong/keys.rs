@@ -149,10 +149,11 @@ async fn put(
     let write = Write::of(&headers, &uri, &options)?;
     let value = body::value(&app, &headers, body).await?;
     match write.carry_out(&app, Action::Put { value, ttl: options.ttl }).await? {
-        Outcome::Written(revision, replaced) => {
+        Outcome::Written { revision, replaced, clock } => {
             let body = json!({ "revision": revision.0, "replaced": replaced.map(|old| old.0) });
             let mut response = Json(body).into_response();
             add_tag(&mut response, revision);
+            add_expiry(&mut response, options.ttl.map(|ttl| Wall(clock.0.saturating_add(ttl.0))));
             write.add_receipt(&mut response, &app, revision);
             Ok(response)
         }
@@ -165,7 +166,7 @@ async fn delete(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<
     let options = Options::of(&uri, &["timeout_ms", "receipt"])?;
     let write = Write::of(&headers, &uri, &options)?;
     match write.carry_out(&app, Action::Delete).await? {
-        Outcome::Written(revision, replaced) => {
+        Outcome::Written { revision, replaced, .. } => {
             let body = json!({ "revision": revision.0, "existed": replaced.is_some() });
             let mut response = Json(body).into_response();
             write.add_receipt(&mut response, &app, revision);
@@ -186,8 +187,8 @@ struct Write {
 
 /// What became of it.
 enum Outcome {
-    /// It has this revision; that of what was there before.
-    Written(Index, Option<Index>),
+    /// It has this revision; that of what was there before; and from when on times to live count.
+    Written { revision: Index, replaced: Option<Index>, clock: Wall },
     /// Something else is there.
     Unmet(Option<Index>),
 }
@@ -208,8 +209,9 @@ impl Write {
         let session = self.session.clone();
         let request = StrongRequest::Write { operations: vec![operation], session };
         match ask(app, request, self.timeout).await? {
-            StrongReply::Written { revision, replaced } => {
-                Ok(Outcome::Written(revision, replaced.first().copied().flatten()))
+            StrongReply::Written { revision, replaced, clock } => {
+                let replaced = replaced.first().copied().flatten();
+                Ok(Outcome::Written { revision, replaced, clock })
             }
             StrongReply::Unmet { found, .. } => Ok(Outcome::Unmet(found)),
             other => Err(unexpected(other)),
@@ -235,8 +237,13 @@ fn read(record: Option<Record>) -> Response {
     let bytes = HeaderValue::from_static("application/octet-stream");
     let mut response = ([(http_header::CONTENT_TYPE, bytes)], record.value).into_response();
     add_tag(&mut response, record.revision);
-    if let Some(Wall(micros)) = record.expires {
+    add_expiry(&mut response, record.expires);
+    response
+}
+
+/// When the record ceases to be there, in milliseconds of civil time.
+fn add_expiry(response: &mut Response, expires: Option<Wall>) {
+    if let Some(Wall(micros)) = expires {
         response.headers_mut().insert(EXPIRES, HeaderValue::from(micros / 1_000));
     }
-    response
 }
