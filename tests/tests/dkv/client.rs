@@ -41,10 +41,13 @@ impl Client {
     /// Over HTTP/2 without more ado.
     pub(crate) fn of(address: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let _entered = runtime.enter();
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-        let channel = endpoint.connect_timeout(Duration::from_secs(5)).connect_lazy();
-        drop(_entered);
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(5));
+        let channel = {
+            // The connection is a task of the runtime.
+            let _entered = runtime.enter();
+            endpoint.connect_lazy()
+        };
         Self { runtime, channel }
     }
 
