@@ -46,7 +46,7 @@ fn taken_place() -> Schedule {
         Action::Client { client: None, node, operation }
     };
     let actions = [
-        (4_000, Action::Partition { groups: vec![0, 1, 1] }),
+        (4_000_u64, Action::Partition { groups: vec![0, 1, 1] }),
         (4_001, put(0, "a")),
         (4_002, put(0, "b")),
         (4_700, put(1, "c")),

@@ -23,7 +23,15 @@ use proto::cluster_service_client::ClusterServiceClient;
 use proto::kv_store_client::KvStoreClient;
 use proto::{GetRequest, PutRequest, StatusReply, StatusRequest};
 
-#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::use_self,
+    reason = "it is generated"
+)]
 pub(crate) mod proto {
     tonic::include_proto!("dkv.v0");
 }
