@@ -37,7 +37,7 @@ fn judge(name: &str, seen: &Seen) -> String {
     let history = seen.history();
     let [ok, failed, unknown] =
         [Outcome::Ok, Outcome::Failed, Outcome::Unknown].map(|outcome| history.count(outcome));
-    assert!(ok > 500, "only {ok} operations succeeded; there was no load");
+    assert!(ok > 200, "only {ok} operations succeeded; there was no load");
     let words = format!(
         "{ok} operations succeeded, {failed} changed nothing, {unknown} are unknown; {} keys were written once, acknowledged, and found at the end\n{}",
         seen.owned,

@@ -1,6 +1,7 @@
-//! Clients of both systems, with nothing in them that the measurement does not need.
+//! Clients of both systems: etcd over gRPC, kv over HTTP or gRPC, with nothing in them that the measurement does not need.
 
 mod etcd;
+mod grpc;
 mod http;
 
 use anyhow::Result;
@@ -15,12 +16,14 @@ pub(crate) const VALUE_BYTES: usize = 256;
 /// What clients are made of: where the nodes are and what is shared by those of one node.
 pub(crate) enum Connector {
     Etcd(Vec<Channel>),
+    Grpc(Vec<Channel>),
     Http(Vec<String>),
 }
 
 /// A client of one node; it has one request open at a time.
 enum Client {
     Etcd(etcd::Client),
+    Grpc(grpc::Client),
     Http(http::Client),
 }
 
@@ -35,6 +38,7 @@ impl Connector {
     pub(crate) async fn new(system: System, via: Via, addresses: &[String]) -> Result<Self> {
         match (system, via) {
             (System::Kv, Via::Http) => Ok(Self::Http(addresses.to_vec())),
+            (System::Kv, Via::Grpc) => Ok(Self::Grpc(channels(addresses).await?)),
             (System::Etcd, _) => Ok(Self::Etcd(channels(addresses).await?)),
         }
     }
@@ -57,6 +61,7 @@ impl Connector {
     async fn client(&self, node: usize) -> Result<Client> {
         Ok(match self {
             Self::Etcd(channels) => Client::Etcd(etcd::Client::new(channels[node].clone())),
+            Self::Grpc(channels) => Client::Grpc(grpc::Client::new(channels[node].clone())),
             Self::Http(addresses) => Client::Http(http::Client::connect(&addresses[node]).await?),
         })
     }
@@ -76,6 +81,7 @@ impl Clients {
     pub(crate) async fn put(&mut self, key: &str, value: &[u8]) -> Result<()> {
         match self.turn() {
             Client::Etcd(client) => client.put(key, value).await,
+            Client::Grpc(client) => client.put(key, value).await,
             Client::Http(client) => client.put(key, value).await,
         }
     }
@@ -84,6 +90,7 @@ impl Clients {
     pub(crate) async fn read(&mut self, key: &str) -> Result<()> {
         let bytes = match self.turn() {
             Client::Etcd(client) => client.read(key).await,
+            Client::Grpc(client) => client.read(key).await,
             Client::Http(client) => client.read(key).await,
         }?;
         anyhow::ensure!(bytes == VALUE_BYTES, "the value of {key} has {bytes} bytes");

@@ -9,7 +9,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `servers.rs` | the processes, which end with this one whatever happens |
-//! | `client.rs` and below | etcd over gRPC, kv over HTTP |
+//! | `client.rs` and below | etcd over gRPC, kv over HTTP or gRPC |
 //! | `load.rs` | clients that each ask again when they are answered |
 //! | `rounds.rs` | the order of things |
 //! | `table.rs` | medians, ratios, goals |
@@ -39,6 +39,8 @@ use servers::System;
 enum Via {
     /// A kept connection for each client.
     Http,
+    /// A connection to each node, which its clients share, as those of etcd do.
+    Grpc,
 }
 
 #[derive(Parser)]
