@@ -390,9 +390,10 @@ impl Node {
         self.settings = self.gossip.document().values(replicas);
         self.gossip.settings_changed(now, &self.settings);
         let settings = &self.settings;
+        let shards = self.cluster.layout().map_or(1, |layout| layout.shards.len()) as u64;
         self.groups.set_limits(|group| match group {
             metadata::METADATA => metadata::limits(settings),
-            _ => shards::limits(settings),
+            _ => shards::limits(settings, shards),
         });
     }
 
