@@ -84,6 +84,8 @@ fn stays(report: &Report) {
 #[test]
 fn every_planted_bug_is_found_and_made_small() {
     let plan = Plan::default();
+    let faults = "loss,cut,pause".parse().expect("there are such faults");
+    let lossy = Plan { faults, per_second: Some(120), ..Plan::default() };
     let mut missed = Vec::new();
     let mut rows = String::from(
         "| bug | first seed | promise broken | actions and operations | made small |\n\
@@ -102,7 +104,9 @@ fn every_planted_bug_is_found_and_made_small() {
             continue;
         }
         plant(Some(bug));
-        let Some((seed, report)) = search(&plan, BUDGET) else {
+        // What happens only where answers are lost is found where little else goes wrong.
+        let found = search(&plan, BUDGET).or_else(|| search(&lossy, BUDGET));
+        let Some((seed, report)) = found else {
             missed.push(bug);
             continue;
         };

@@ -202,7 +202,9 @@ fn the_document_tells_of_what_there_is() {
             path.replace("{keyspace}", "eventual").replace("{key}", "k").replace("{name}", "n");
         let url = node.url(&concrete);
         let refused = call("OPTIONS", &url, &[], None);
-        assert_eq!(refused.status, 405, "{path}");
+        // The surface of gRPC's names says so by gRPC's own code.
+        let status = if path.starts_with("/v0/") { 501 } else { 405 };
+        assert_eq!(refused.status, status, "{path}");
         for method in methods.as_object().unwrap().keys() {
             let allowed = refused.header("allow").to_ascii_lowercase();
             assert!(

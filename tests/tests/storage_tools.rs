@@ -111,7 +111,7 @@ fn a_flipped_byte_of_a_table_or_a_root_is_named() {
     let (code, output, _) = storage(&["inspect"], &folder);
     assert_eq!(code, Some(0));
     let row = output.lines().find(|line| line.contains(&table)).unwrap();
-    assert!(row.contains("bits/key") && row.contains("group 0"), "{row}");
+    assert!(row.contains("bits/key") && row.contains("counters (partition 0)"), "{row}");
     let number = table.trim_end_matches(".sst").trim_start_matches('0');
     let (code, output, words) = storage(&["inspect", "--dump", number], &folder);
     assert_eq!(code, Some(0), "{words}");
