@@ -63,7 +63,8 @@ pub fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Dec
 /// The bytes of a value that travels between nodes: the version, then the value.
 #[must_use]
 pub fn encode_frame<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = alloc::vec![WIRE_VERSION];
+    let mut bytes = Vec::with_capacity(256);
+    bytes.push(WIRE_VERSION);
     encode_onto(value, &mut bytes);
     bytes
 }

@@ -70,7 +70,7 @@ const SCRUB_TIMER: usize = 2;
 const TICK_TIMER: usize = 3;
 
 /// How long until somebody looks again who votes in the groups.
-const REVIEW: Micros = Micros::from_millis(100);
+const REVIEW: Micros = Micros::from_millis(300);
 
 /// Where that timer sits.
 const REVIEW_TIMER: usize = 4;
@@ -390,9 +390,10 @@ impl Node {
         self.settings = self.gossip.document().values(replicas);
         self.gossip.settings_changed(now, &self.settings);
         let settings = &self.settings;
+        let shards = self.cluster.layout().map_or(1, |layout| layout.shards.len()) as u64;
         self.groups.set_limits(|group| match group {
             metadata::METADATA => metadata::limits(settings),
-            _ => shards::limits(settings),
+            _ => shards::limits(settings, shards),
         });
     }
 

@@ -31,11 +31,19 @@ use crate::time::Now;
 /// Where the name stands under which the store counts how far a shard goes.
 const STREAMS: &[u8] = b"m/stream/";
 
-/// The times and bounds of the groups of shards.
-pub(super) fn limits(settings: &Settings) -> Limits {
+/// How long the logs of all shards of a node get together before they are compacted: as much as a memtable
+/// holds, so that the state is in tables by then, and no table is written for the log's sake.
+const LOGS_BYTES_MAX: u64 = 64 << 20;
+
+/// How long the log of one shard may always get.
+const LOG_BYTES_MIN: u64 = 4 << 20;
+
+/// The times and bounds of the groups of so many shards.
+pub(super) fn limits(settings: &Settings, shards: u64) -> Limits {
     Limits {
         election_timeout: settings.span(Setting::ElectionTimeoutMs),
         heartbeat: settings.span(Setting::RaftHeartbeatMs),
+        log_bytes_max: (LOGS_BYTES_MAX / shards.max(1)).max(LOG_BYTES_MIN),
         ..Limits::default()
     }
 }
@@ -55,7 +63,7 @@ impl Node {
                 return Err(consensus::OpenError::Malformed("a shard"));
             };
             self.strong.hold(shard, stream, &self.store, disk)?;
-            let mut group = Group::open(opened, limits(&self.settings), self.rng.any(), now.mono);
+            let mut group = Group::open(opened, self.shard_limits(), self.rng.any(), now.mono);
             group.resume_at(self.strong.applied(shard).unwrap_or_default());
             self.groups.insert(group);
         }
@@ -107,6 +115,11 @@ impl Node {
         }
     }
 
+    fn shard_limits(&self) -> Limits {
+        let shards = self.cluster.layout().map_or(1, |layout| layout.shards.len());
+        limits(&self.settings, shards as u64)
+    }
+
     fn begin_shard(
         &mut self,
         now: Now,
@@ -116,7 +129,7 @@ impl Node {
     ) -> (Group, u64) {
         let stream = self.rng.any();
         batch.put(stream_key(shard), codec::encode(&stream));
-        let group = Group::open(opened, limits(&self.settings), self.rng.any(), now.mono);
+        let group = Group::open(opened, self.shard_limits(), self.rng.any(), now.mono);
         (group, stream)
     }
 

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::Ground;
+use crate::bugs::{Bug, planted};
 use crate::error::RequestError;
 use crate::id::{NodeId, RequestId, ShardId};
 use crate::message::Token;
@@ -110,7 +111,9 @@ impl Operation {
     /// Whether it may be sent once more when nobody knows what became of it.
     pub(super) fn can_be_repeated(&self) -> bool {
         match &self.request {
-            StrongRequest::Write { session, .. } => session.is_some(),
+            StrongRequest::Write { session, .. } => {
+                session.is_some() || planted(Bug::UnnamedWriteRepeated)
+            }
             _ => true,
         }
     }

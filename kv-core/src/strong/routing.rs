@@ -23,7 +23,8 @@ use crate::time::{Micros, Mono};
 /// How long until a request is tried again at first; each time in vain doubles it, up to four times.
 const PAUSE: Micros = Micros::from_millis(10);
 
-/// How long another node is waited for, if its answer is not needed to know what happened.
+/// How long another node is waited for, if it may be asked again: a quarter of the time that is left, and
+/// at most so long.
 const ANSWER_WAIT: Micros = Micros::from_millis(500);
 
 /// About how many bytes of values are said in one message.
@@ -126,9 +127,10 @@ impl Strong {
             self.wait(ground.now.mono, token);
             return;
         };
-        let until = (ground.now.mono + ANSWER_WAIT).min(operation.deadline);
+        let left = operation.deadline - ground.now.mono;
+        let wait = Micros(left.0 / 4).min(ANSWER_WAIT);
         let again = operation.can_be_repeated() && !operation.is_watch();
-        let again = again.then_some(until);
+        let again = again.then_some(ground.now.mono + wait);
         // A number of its own, for whoever is asked twice under one takes it for the same question.
         self.last_token += 1;
         let asked = self.last_token;
@@ -138,7 +140,7 @@ impl Strong {
             self.retries.insert((at, token));
         }
         let request = Box::new(operation.request.clone());
-        let timeout = operation.deadline - ground.now.mono;
+        let timeout = left;
         self.say(to, StrongMessage::Ask { token: asked, request, timeout });
     }
 
@@ -186,7 +188,7 @@ impl Strong {
             self.asked.remove(&asked);
         }
         operation.phase = Phase::Here;
-        let may_repeat = operation.can_be_repeated() || planted(Bug::UnnamedWriteRepeated);
+        let may_repeat = operation.can_be_repeated();
         match operation.origin {
             _ if unknown && !may_repeat => {
                 self.finish(ground, token, Err(StrongRefusal::Error(lost())));
