@@ -33,7 +33,6 @@ use kv_core::id::{NodeId, RequestId};
 use kv_core::io::{Input, Output};
 use kv_core::node::Node;
 use kv_core::request::Reply;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -42,7 +41,7 @@ use crate::disk::FileDisk;
 use crate::log;
 use crate::workers::Workers;
 use links::Links;
-use queues::{Answer, ClientRequest, Queues};
+use queues::{Answers, ClientRequest, Queues};
 
 /// How many things of one queue are taken before the others get their turn.
 const TURN: usize = 256;
@@ -68,7 +67,7 @@ pub(crate) struct Driver {
     links: Links,
     /// Links that were taken down while outputs were delivered; the node hears of them next.
     lost: VecDeque<Input>,
-    clients: BTreeMap<RequestId, UnboundedSender<Answer>>,
+    clients: BTreeMap<RequestId, Answers>,
     workers: Workers,
     syncing: bool,
     facts: watch::Sender<Arc<Facts>>,
@@ -224,7 +223,7 @@ impl Driver {
         }
         if self.stop_at.is_some() {
             let words = "this node is stopping; nothing was changed, ask another one";
-            let _ = client.answers.send((Err(RequestError::Unavailable(words.into())), false));
+            client.answers.last(Err(RequestError::Unavailable(words.into())));
             return;
         }
         self.clients.insert(client.id, client.answers);
@@ -277,13 +276,12 @@ impl Driver {
     }
 
     fn reply(&mut self, id: RequestId, result: Result<Reply, RequestError>, more: bool) {
-        // A client that has gone withdraws its request by itself.
         if more {
             if let Some(client) = self.clients.get(&id) {
-                let _ = client.send((result, true));
+                client.part(result);
             }
         } else if let Some(client) = self.clients.remove(&id) {
-            let _ = client.send((result, false));
+            client.last(result);
         }
     }
 

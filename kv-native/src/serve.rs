@@ -39,12 +39,21 @@ pub(crate) fn run(args: &NodeArgs) -> Result<(), End> {
     let config = NodeConfig::of(args, |name| std::env::var(name).ok())
         .map_err(|misuse| End::misuse(misuse.to_string()))?;
     log::init(&config.log).map_err(End::misuse)?;
-    let runtime = tokio::runtime::Runtime::new()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(sockets_threads())
+        .enable_all()
+        .build()
         .map_err(|error| End::failed(format!("the process cannot start its threads: {error}")))?;
     let result = runtime.block_on(serve(config, args.with_parent));
     // What is still open then are connections of clients and nodes, which bear being cut.
     runtime.shutdown_background();
     result
+}
+
+/// How many threads serve sockets: one processor is left to the thread that owns the node. More of them
+/// than processors only wake each other.
+fn sockets_threads() -> usize {
+    thread::available_parallelism().map_or(1, |processors| processors.get().max(2) - 1)
 }
 
 /// Tables and connections each hold a file open, and the usual limit is meant for programs with few.

@@ -32,6 +32,9 @@ use crate::driver::{Arrival, Connection, ConnectionId, Control, Handle, Verdict}
 
 /// The largest frame: the largest value that may be set, with room for its key and versions.
 pub(crate) const FRAME_BYTES_MAX: usize = (64 << 20) + (8 << 20);
+/// How much is read from a link at a time. All of it is cleared before each read, so it is just as much as
+/// frames usually take.
+const READ_BYTES: usize = 16 << 10;
 /// How many bytes of frames from all peers may wait for the node.
 const ARRIVED_BYTES_MAX: u32 = 256 << 20;
 /// How many frames may wait on one lane of one link.

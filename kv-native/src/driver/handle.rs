@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{self, Sender, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{oneshot, watch};
 
 use super::links::Links;
-use super::queues::{Answer, Arrival, ClientRequest, Control, Queues};
+use super::queues::{Answer, Answers, Arrival, ClientRequest, Control, Queues};
 
 /// How many things wait in a bounded queue before the sender must wait or hears Busy.
 const QUEUE: usize = 1024;
@@ -96,18 +96,27 @@ impl Handle {
         move |input| control.send(Control::Input(input)).is_ok()
     }
 
-    /// Asks for something that is answered once.
+    /// Asks for something that is answered once. Dropping the future withdraws it.
     pub(crate) async fn request(&self, request: Request) -> Result<Reply, RequestError> {
-        let mut pending = self.begin(request)?;
-        pending.next().await.map_or_else(|| Err(gone()), |(answer, _)| answer)
+        let (whole, answer) = oneshot::channel();
+        let id = self.ask(request, Answers::Whole(whole))?;
+        let mut waiting = Waiting { handle: self, id, answer, done: false };
+        let answer = (&mut waiting.answer).await;
+        waiting.done = true;
+        answer.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Asks for something that is answered in parts.
     pub(crate) fn begin(&self, request: Request) -> Result<Pending, RequestError> {
-        let id = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
         let (answers, parts) = mpsc::unbounded_channel();
+        let id = self.ask(request, Answers::Parts(answers))?;
+        Ok(Pending { id, parts, done: false, control: self.control.clone() })
+    }
+
+    fn ask(&self, request: Request, answers: Answers) -> Result<RequestId, RequestError> {
+        let id = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
         match self.clients.try_send(ClientRequest { id, request, answers }) {
-            Ok(()) => Ok(Pending { id, parts, done: false, control: self.control.clone() }),
+            Ok(()) => Ok(id),
             Err(mpsc::error::TrySendError::Full(_)) => Err(RequestError::Busy),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(gone()),
         }
@@ -147,7 +156,25 @@ fn gone() -> RequestError {
     RequestError::Unknown("this node has stopped before it could answer".into())
 }
 
-/// A request under way. Dropping it before its last part withdraws it.
+/// A request that is answered once, under way.
+struct Waiting<'a> {
+    handle: &'a Handle,
+    id: RequestId,
+    answer: oneshot::Receiver<Result<Reply, RequestError>>,
+    done: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            // Closed first: if the request is still in the queue, the driver sees that and skips it.
+            self.answer.close();
+            self.handle.control(Control::Input(Input::Cancel { id: self.id }));
+        }
+    }
+}
+
+/// A request in parts, under way. Dropping it before its last part withdraws it.
 pub(crate) struct Pending {
     id: RequestId,
     parts: UnboundedReceiver<Answer>,

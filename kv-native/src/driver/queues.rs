@@ -51,12 +51,46 @@ pub(super) struct ClientRequest {
     pub(super) id: RequestId,
     /// It.
     pub(super) request: Request,
-    /// Where the parts of the answer go; closed when the client has gone.
-    pub(super) answers: UnboundedSender<Answer>,
+    /// Where the answer goes.
+    pub(super) answers: Answers,
 }
 
 /// A part of an answer, and whether more follow.
 pub(crate) type Answer = (Result<Reply, RequestError>, bool);
+
+/// Where the answer to a request goes. Nearly all are answered once, and a channel for many parts takes
+/// kilobytes.
+pub(super) enum Answers {
+    /// All at once.
+    Whole(oneshot::Sender<Result<Reply, RequestError>>),
+    /// In parts.
+    Parts(UnboundedSender<Answer>),
+}
+
+impl Answers {
+    /// Whether the client has gone.
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Whole(answer) => answer.is_closed(),
+            Self::Parts(parts) => parts.is_closed(),
+        }
+    }
+
+    /// A part that is not the last. A client that has gone withdraws its request by itself.
+    pub(super) fn part(&self, result: Result<Reply, RequestError>) {
+        if let Self::Parts(parts) = self {
+            let _ = parts.send((result, true));
+        }
+    }
+
+    /// The answer, or its last part.
+    pub(super) fn last(self, result: Result<Reply, RequestError>) {
+        match self {
+            Self::Whole(answer) => drop(answer.send(result)),
+            Self::Parts(parts) => drop(parts.send((result, false))),
+        }
+    }
+}
 
 /// The receiving ends of the queues.
 pub(super) struct Queues {

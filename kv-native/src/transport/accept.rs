@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite;
 
-use super::{FRAME_BYTES_MAX, Fault, Frame, Out, Transport};
+use super::{FRAME_BYTES_MAX, Fault, Frame, Out, READ_BYTES, Transport};
 use crate::api::App;
 
 /// Takes a connection of another node.
@@ -22,6 +22,7 @@ pub(crate) async fn accept(
     upgrade
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
+        .read_buffer_size(READ_BYTES)
         .on_upgrade(move |socket| async move { app.transport.serve(from, socket).await })
 }
 

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tracing::{debug, info, warn};
 
-use super::{FRAME_BYTES_MAX, Fault, Frame, Out, Transport};
+use super::{FRAME_BYTES_MAX, Fault, Frame, Out, READ_BYTES, Transport};
 use crate::driver::Facts;
 
 /// How long a dial may take until the other end speaks WebSocket.
@@ -106,7 +106,8 @@ async fn connect(address: &str) -> Result<WebSocketStream<TcpStream>, DialError>
     stream.set_nodelay(true).map_err(unreachable)?;
     let config = WebSocketConfig::default()
         .max_message_size(Some(FRAME_BYTES_MAX))
-        .max_frame_size(Some(FRAME_BYTES_MAX));
+        .max_frame_size(Some(FRAME_BYTES_MAX))
+        .read_buffer_size(READ_BYTES);
     let url = format!("ws://{address}/ws/peer");
     match client_async_with_config(url, stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
