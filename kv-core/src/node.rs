@@ -15,7 +15,6 @@ mod opening;
 mod route;
 mod view;
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -34,6 +33,7 @@ use crate::id::{Epoch, JobId, LogPosition, NodeId, RequestId};
 use crate::io::{Boot, Input, Output};
 use crate::message::Hello;
 use crate::message::raft::Manifest;
+use crate::ordered::Map;
 use crate::outbox::Outbox;
 use crate::raft::Group;
 use crate::raft::groups::Groups;
@@ -80,7 +80,7 @@ pub struct Node {
     state: Option<(Manifest, Bytes)>,
     /// Whether the leader of the metadata group has to look who votes.
     voters_due: bool,
-    listings: BTreeMap<RequestId, listing::Listing>,
+    listings: Map<RequestId, listing::Listing>,
     timers: TimerTable<3>,
     sync_outstanding: bool,
     full: bool,

@@ -4,13 +4,13 @@
 //! target), and reports of the members carry the move on; [`crate::ring::layout`] tells why. While a
 //! move switches over, a change of members only alters the list of members, and the next move follows.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 
 use crate::error::RequestError;
 use crate::id::{ClusterId, Epoch, Index, NodeId};
 use crate::message::ClusterCommand;
+use crate::ordered::Set;
 use crate::ring::Ring;
 use crate::ring::layout::{Layout, Member, Move, Stage};
 use crate::settings::Setting;
@@ -148,7 +148,7 @@ fn move_partitions(layout: &mut Layout, next: Epoch) {
     if stage(layout) == Some(Stage::Switch) {
         return;
     }
-    let members: BTreeSet<NodeId> = layout.members.keys().copied().collect();
+    let members: Set<NodeId> = layout.members.keys().copied().collect();
     let target = layout.ring.with_members(&members);
     let before = core::mem::replace(&mut layout.ring, target);
     let before_epoch = core::mem::replace(&mut layout.ring_epoch, next);
@@ -158,7 +158,7 @@ fn move_partitions(layout: &mut Layout, next: Epoch) {
         ring_epoch: before_epoch,
         stage: Stage::Copy,
         since: next,
-        done: BTreeSet::new(),
+        done: Set::new(),
     });
     moving.since = next;
     moving.done.clear();
@@ -193,7 +193,7 @@ fn finish_stage(layout: &mut Layout, next: Epoch) {
 
 /// Whether each member claims its part of the ring and has been in since the ring began to fill.
 fn ring_fits_members(layout: &Layout) -> bool {
-    let members: BTreeSet<NodeId> = layout.members.keys().copied().collect();
+    let members: Set<NodeId> = layout.members.keys().copied().collect();
     layout.members.values().all(|member| member.since <= layout.ring_epoch)
         && layout.ring.with_members(&members) == layout.ring
 }

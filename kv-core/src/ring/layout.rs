@@ -12,7 +12,6 @@
 //! Neighbouring epochs always share the owners that reads count, so nodes that are one epoch apart
 //! never miss each other's quorums; a replica refuses messages of an epoch before its own.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -20,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PARTITIONS, Ring};
 use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, PartitionId};
+use crate::ordered::{Map, Set};
 use crate::settings::Setting;
 
 /// No cluster lives to see it, and counting on from it cannot overflow.
@@ -61,7 +61,7 @@ pub struct Move {
     /// The epoch in which this stage began. Members report for it.
     pub since: Epoch,
     /// The members that have done their part of this stage.
-    pub done: BTreeSet<NodeId>,
+    pub done: Set<NodeId>,
 }
 
 /// Who is in a cluster and who owns what, as of one epoch.
@@ -77,7 +77,7 @@ pub struct Layout {
     /// The node that founded the cluster. It has no part that others could not have.
     pub founder: NodeId,
     /// All members.
-    pub members: BTreeMap<NodeId, Member>,
+    pub members: Map<NodeId, Member>,
     /// N.
     pub replicas: u64,
     /// Who claims which partition.

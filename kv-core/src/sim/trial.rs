@@ -10,7 +10,6 @@
 
 mod state;
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,6 +24,7 @@ use super::nemesis::Nemesis;
 use super::shrink;
 use super::world::World;
 use crate::check::{Demand, Objection, Promise, Verdict};
+use crate::ordered::{self, Map};
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
 
@@ -57,7 +57,7 @@ pub struct Report {
     /// Those that generated clients began, as actions.
     pub(super) generated: Vec<TimedAction>,
     /// How often each kind of fault was done.
-    pub faults: BTreeMap<&'static str, u64>,
+    pub faults: Map<&'static str, u64>,
 }
 
 /// What a run is judged by.
@@ -233,7 +233,7 @@ impl Trial {
             self.pass(PATIENCE);
             self.judge_history();
         }
-        let mut faults = BTreeMap::new();
+        let mut faults = Map::new();
         for TimedAction { action, .. } in &schedule.actions {
             if let Some(kind) = action.fault() {
                 *faults.entry(kind).or_default() += 1;
@@ -276,7 +276,7 @@ impl Trial {
     fn read_all(&mut self) -> Vec<Bytes> {
         let mut keys: Vec<Bytes> =
             self.history.records().map(|record| record.operation.key().clone()).collect();
-        keys.sort_unstable();
+        ordered::sort(&mut keys);
         keys.dedup();
         for round in 0..2 {
             for (number, key) in (0..).zip(&keys) {

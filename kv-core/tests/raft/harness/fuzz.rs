@@ -4,11 +4,12 @@
 //! cluster of the seed ─▶ clients and faults ─▶ all faults end ─▶ one leader, equal logs, a fresh write
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 
 use kv_core::id::{GroupId, Replica};
 use kv_core::message::raft::{Membership, Payload};
+use kv_core::ordered::Set;
 use kv_core::raft::log::Log;
 use kv_core::raft::{Group, Limits, RoleView};
 use kv_core::rng::Rng;
@@ -50,7 +51,7 @@ struct Nemesis {
     rng: Rng,
     cluster: Cluster,
     /// Replicas whose disks are lost.
-    gone: BTreeSet<Replica>,
+    gone: Set<Replica>,
     counts: BTreeMap<&'static str, u64>,
 }
 
@@ -80,7 +81,7 @@ impl Nemesis {
             host.drift = rng.between(0, 100_000) as i64 - 50_000;
             host.sync = (Micros(100), Micros(rng.between(500, 8_000)));
         }
-        Self { rng, cluster, gone: BTreeSet::new(), counts: BTreeMap::new() }
+        Self { rng, cluster, gone: Set::new(), counts: BTreeMap::new() }
     }
 
     fn play(&mut self) {
@@ -237,7 +238,7 @@ impl Nemesis {
             all.iter().copied().filter(|replica| !view.membership.is_voter(*replica)).collect();
         let mut from = if self.rng.below(4) == 0 && !others.is_empty() { others } else { all };
         let voters = self.rng.between(1, 5);
-        let voters: BTreeSet<Replica> = self.rng.draw(&mut from, voters).into_iter().collect();
+        let voters: Set<Replica> = self.rng.draw(&mut from, voters).into_iter().collect();
         let learners = self.rng.below(3);
         let learners = self.rng.draw(&mut from, learners).into_iter().collect();
         match self.cluster.change(leader, group, voters, learners) {
@@ -305,8 +306,8 @@ impl Nemesis {
     }
 
     fn can_do_without(&mut self, replica: Replica) -> bool {
-        let gone: BTreeSet<Replica> = self.gone.iter().copied().chain([replica]).collect();
-        let mut memberships = BTreeSet::new();
+        let gone: Set<Replica> = self.gone.iter().copied().chain([replica]).collect();
+        let mut memberships = Set::new();
         for number in self.cluster.numbers() {
             for group in self.cluster.groups() {
                 if self.cluster.view(number, group).is_some_and(|view| view.changing) {
@@ -370,7 +371,7 @@ impl Nemesis {
 
     /// Every replica of a group in a line.
     fn words(&self, group: GroupId) -> String {
-        let names = |replicas: &BTreeSet<Replica>| -> Vec<u64> {
+        let names = |replicas: &Set<Replica>| -> Vec<u64> {
             replicas.iter().map(|replica| replica.incarnation.0).collect()
         };
         let line = |number| {
@@ -426,7 +427,7 @@ impl Nemesis {
 }
 
 /// Both halves of every membership in a log.
-fn voters_of(log: &Log) -> Vec<BTreeSet<Replica>> {
+fn voters_of(log: &Log) -> Vec<Set<Replica>> {
     let base = Membership::clone(log.membership_at(log.base().index).1);
     let entries = log.from(log.base().index.next()).filter_map(|entry| match &entry.payload {
         Payload::Membership(membership) => Some(Membership::clone(membership)),
