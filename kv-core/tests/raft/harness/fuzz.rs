@@ -307,7 +307,7 @@ impl Nemesis {
 
     fn can_do_without(&mut self, replica: Replica) -> bool {
         let gone: Set<Replica> = self.gone.iter().copied().chain([replica]).collect();
-        let mut memberships = Set::new();
+        let mut memberships = Vec::new();
         for number in self.cluster.numbers() {
             for group in self.cluster.groups() {
                 if self.cluster.view(number, group).is_some_and(|view| view.changing) {
@@ -322,7 +322,7 @@ impl Nemesis {
             }
         }
         memberships.iter().all(|voters| {
-            let lost = voters.intersection(&gone).count();
+            let lost = voters.iter().filter(|voter| gone.contains(voter)).count();
             voters.is_empty() || lost <= (voters.len() - 1) / 2
         })
     }
