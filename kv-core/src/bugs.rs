@@ -87,6 +87,16 @@ pub enum Bug {
     LeaderWithoutQuorum,
     /// Raft: who has no vote in a membership that may not be committed does not stand.
     LeaverNeverStands,
+    /// Strong: the answers to earlier writes of a session are not looked at.
+    SessionForgotten,
+    /// Strong: a state that is taken over comes without the sessions.
+    SessionsNotInState,
+    /// Strong: a write without a name is sent again when nobody knows what became of it.
+    UnnamedWriteRepeated,
+    /// Strong: a linearizable read is served from what a replica has, unasked.
+    ReadWithoutRound,
+    /// Strong: a write is acknowledged by another entry that took its place.
+    PlaceTaken,
 }
 
 impl Bug {
@@ -132,6 +142,15 @@ impl Bug {
         Self::SuccessorBehind,
         Self::LeaderWithoutQuorum,
         Self::LeaverNeverStands,
+    ];
+
+    /// Those of the strong keyspace.
+    pub const STRONG: [Self; 5] = [
+        Self::SessionForgotten,
+        Self::SessionsNotInState,
+        Self::UnnamedWriteRepeated,
+        Self::ReadWithoutRound,
+        Self::PlaceTaken,
     ];
 }
 

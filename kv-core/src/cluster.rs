@@ -45,6 +45,10 @@ pub struct Cluster {
     me: Hello,
     /// Into how many partitions this node's data is cut, or would be if it founded a cluster.
     partitions: u16,
+    /// Into how many shards the strong keyspace would be cut if this node founded a cluster.
+    shards: u32,
+    /// Whether this node holds keys that it would lose if it joined another cluster.
+    keeps: bool,
     layout: Option<Layout>,
     /// The layout is revealed only once the log is durable up to here.
     layout_at: LogPosition,
@@ -90,7 +94,7 @@ impl Cluster {
     pub fn new(
         now: Now,
         me: Hello,
-        partitions: u16,
+        (partitions, shards): (u16, u32),
         founding: Founding,
         layout: Option<Layout>,
     ) -> Self {
@@ -100,6 +104,8 @@ impl Cluster {
         Self {
             me,
             partitions,
+            shards,
+            keeps: false,
             layout,
             layout_at: LogPosition::START,
             joining: joining::Joining::new(now.mono, founding),
@@ -225,6 +231,11 @@ impl Cluster {
         core::mem::take(&mut self.proposals)
     }
 
+    /// Whether this node holds keys that it would lose if it joined another cluster.
+    pub fn keeps(&mut self, keeps: bool) {
+        self.keeps = keeps;
+    }
+
     /// Who leads the metadata group, as far as this node knows.
     pub fn led_by(&mut self, leader: Option<NodeId>) {
         self.leader = leader;
@@ -316,7 +327,8 @@ impl Cluster {
         }
         // Whoever has taken this node in was asked to, maybe before a restart that made it forget.
         let free = self.membership().is_none_or(|mine| mine.members.len() == 1);
-        let wanted = free && layout.is_member(self.me.node, self.me.incarnation);
+        let loses = self.keeps && self.membership().is_some();
+        let wanted = free && !loses && layout.is_member(self.me.node, self.me.incarnation);
         wanted.then_some(Adoption { layout, switched: true })
     }
 

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use postcard::ser_flavors::Flavor;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The bytes of a value. Equal values give equal bytes on every platform.
 #[must_use]
@@ -47,6 +47,11 @@ impl Flavor for Onto<'_> {
 
 /// The value of these bytes, all of them.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_borrowed(bytes)
+}
+
+/// The value of these bytes, all of them, which it may borrow from.
+pub fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
     match postcard::take_from_bytes::<T>(bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(DecodeError::Trailing(rest.len() as u64)),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::RequestError;
 use crate::id::{
     BootCount, ClusterId, Epoch, EventId, FileId, GroupId, Incarnation, JobId, LogPosition,
-    MessageId, NodeId, PartitionId, RequestId,
+    MessageId, NodeId, PartitionId, RequestId, ShardId,
 };
 use crate::settings::Setting;
 use crate::time::{Micros, Now};
@@ -67,6 +67,10 @@ pub enum Operation {
     Set,
     AddPeer,
     RemoveMember,
+    Write,
+    Scan,
+    Watch,
+    OpenSession,
 }
 
 /// Why an input was dropped.
@@ -108,6 +112,8 @@ pub enum EventKind {
         /// What.
         event: raft::RaftEvent,
     },
+    /// This node no longer holds a shard of the strong keyspace.
+    ShardLeft(ShardId),
     /// A link to another node came up.
     LinkUp(NodeId),
     /// A link to another node went down.
@@ -275,6 +281,7 @@ impl EventKind {
             | Self::Compacted { .. }
             | Self::FileVerified { .. } => Severity::Trace,
             Self::Opened { .. }
+            | Self::ShardLeft(_)
             | Self::LinkUp(_)
             | Self::LinkDown(_)
             | Self::Trusted(_)
@@ -303,6 +310,7 @@ impl EventKind {
             Self::Raft { event, .. } => event.name(),
             Self::Opened { .. } => "opened",
             Self::LogCut { .. } => "log_cut",
+            Self::ShardLeft(_) => "shard_left",
             Self::LinkUp(_) => "link_up",
             Self::LinkDown(_) => "link_down",
             Self::Suspected { .. } => "suspected",

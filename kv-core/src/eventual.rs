@@ -13,7 +13,6 @@
 //! After DeCandia et al., "Dynamo" (2007), sections 4.4 to 4.6. Left out: fallback nodes and hints,
 //! Merkle anti-entropy, and the removal of old tombstones.
 
-mod begun;
 mod handoff;
 mod lease;
 mod operation;
@@ -29,6 +28,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::begun::Begun;
 use crate::disk::Disk;
 use crate::error::RequestError;
 use crate::id::{BootCount, Incarnation, LogPosition, NodeId, PartitionId, RequestId};
@@ -88,7 +88,7 @@ pub struct Eventual {
     restoring: Map<Bytes, restore::Restoring>,
     handoff: Option<handoff::HandOff>,
     /// What was forwarded to this node and begun.
-    begun: begun::Begun,
+    begun: Begun,
 }
 
 impl Eventual {
@@ -106,7 +106,7 @@ impl Eventual {
             last_token: boot.0 << 40,
             restoring: Map::new(),
             handoff: None,
-            begun: begun::Begun::default(),
+            begun: Begun::default(),
         }
     }
 
@@ -448,7 +448,8 @@ fn key_of(request: &Request) -> Option<&Bytes> {
         Request::ListLocal { .. }
         | Request::Set { .. }
         | Request::AddPeer { .. }
-        | Request::RemoveMember { .. } => None,
+        | Request::RemoveMember { .. }
+        | Request::Strong { .. } => None,
     }
 }
 

@@ -31,6 +31,8 @@ identifiers! {
     Epoch(u64);
     /// One of the equal parts of the hash space, counted from 0.
     PartitionId(u16);
+    /// One of the parts of the strong keyspace, each a replicated log, counted from 0.
+    ShardId(u32);
     /// A client request, unique among the open requests of one node.
     RequestId(u64);
     /// A message, unique among the messages of one sender since it was opened.

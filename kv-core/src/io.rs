@@ -30,6 +30,8 @@ pub struct Boot {
     pub entropy: u64,
     /// How many partitions a cluster founded by this node has: a power of two.
     pub partitions: u16,
+    /// How many shards the strong keyspace of a cluster founded by this node has, from 1 on.
+    pub shards: u32,
     /// How it finds its cluster when its data folder is new.
     pub founding: Founding,
     /// The sizes that its store goes by.

@@ -12,8 +12,8 @@
 //! | 0 | [`bugs`] [`time`] [`id`] [`rng`] [`error`] [`codec`] [`pairs`] [`timers`] [`hash`] |
 //! | 1 | [`settings`] [`version`] [`ring`] [`event`] [`request`] |
 //! | 2 | [`message`] [`disk`] [`io`] |
-//! | 3 | [`storage`] [`outbox`] |
-//! | 4, the machines | [`gossip`] [`raft`] [`cluster`] [`eventual`] |
+//! | 3 | [`storage`] [`outbox`] [`begun`] |
+//! | 4, the machines | [`gossip`] [`raft`] [`cluster`] [`eventual`] [`strong`] |
 //! | 5 | [`node`] |
 //! | 6 | [`journal`] |
 //! | 7 | [`check`] [`sim`] |
@@ -44,6 +44,7 @@ pub mod disk;
 pub mod io;
 pub mod message;
 
+pub mod begun;
 pub mod outbox;
 pub mod storage;
 
@@ -51,6 +52,7 @@ pub mod cluster;
 pub mod eventual;
 pub mod gossip;
 pub mod raft;
+pub mod strong;
 
 pub mod node;
 

@@ -4,6 +4,7 @@
 //! large value never delays a heartbeat. Exchanges:
 //!
 //! ```text
+//! strong     any member ── Strong ──▶ a member that has the shard, and back
 //! eventual   coordinator ── Store ──▶ replica ── Stored ──▶ coordinator        write, repair
 //!            coordinator ── Fetch ──▶ replica ── Fetched ─▶ coordinator        read
 //!            any member ── Forward ─▶ owner ──── Forwarded ─▶ any member       write through an owner
@@ -17,6 +18,7 @@
 //! accepts from another cluster, and [`Message::Adopt`] if that one has taken it in.
 
 pub mod raft;
+pub mod strong;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -192,6 +194,8 @@ pub enum Message {
     },
     /// Replica to replica: what all groups of one node have to say to those of another at a moment.
     Raft(Vec<raft::RaftMessage>),
+    /// Member to member: what a turn brought of questions and answers about the strong keyspace.
+    Strong(Vec<strong::StrongMessage>),
     /// To whoever knows other settings: these are mine.
     SettingsAre {
         /// The sender's document.
@@ -208,6 +212,8 @@ pub struct ClusterSize {
     pub members: u64,
     /// Into how many partitions its data is cut.
     pub partitions: u16,
+    /// Whether it holds keys that only it can hold: joining another cluster would lose them.
+    pub keeps: bool,
 }
 
 /// Why a replica did not do what a coordinator asked. Nothing changed on it.
@@ -281,7 +287,8 @@ impl Message {
             | Self::Forward { .. }
             | Self::Forwarded { .. }
             | Self::HandOff { .. }
-            | Self::HandedOff { .. } => Lane::Bulk,
+            | Self::HandedOff { .. }
+            | Self::Strong(_) => Lane::Bulk,
             Self::Join { .. }
             | Self::JoinRefused { .. }
             | Self::Invite { .. }
@@ -313,6 +320,10 @@ impl Message {
             Self::Adopt(_) => "adopt",
             Self::Heartbeats { .. } => "heartbeats",
             Self::SettingsAre { .. } => "settings_are",
+            Self::Strong(messages) => match messages.first() {
+                Some(strong::StrongMessage::Answer { .. }) => "strong_answer",
+                _ => "strong_ask",
+            },
             Self::Raft(messages) => messages.first().map_or("raft", |first| first.body.name()),
         }
     }

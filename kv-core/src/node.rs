@@ -13,6 +13,7 @@ mod listing;
 pub mod metadata;
 mod opening;
 mod route;
+mod shards;
 mod view;
 
 use alloc::format;
@@ -29,7 +30,7 @@ use crate::error::RequestError;
 use crate::event::{Cause, DropReason, EventKind};
 use crate::eventual::{Eventual, Ground};
 use crate::gossip::Gossip;
-use crate::id::{Epoch, JobId, LogPosition, NodeId, RequestId};
+use crate::id::{Epoch, Index, JobId, LogPosition, NodeId, RequestId, ShardId};
 use crate::io::{Boot, Input, Output};
 use crate::message::Hello;
 use crate::message::raft::Manifest;
@@ -42,6 +43,7 @@ use crate::ring::layout::Layout;
 use crate::rng::Rng;
 use crate::settings::Settings;
 use crate::storage::{Batch, JobResult, Outcome, Store, Suspect};
+use crate::strong::Strong;
 use crate::time::{HybridClock, Micros, Mono, Now};
 use crate::timers::{TimerTable, earliest};
 use crate::version::Object;
@@ -64,6 +66,15 @@ const SCRUB: Micros = Micros::from_millis(10_000);
 /// Where that timer sits.
 const SCRUB_TIMER: usize = 2;
 
+/// Where the timer sits that moves the clocks of shards in which something expires.
+const TICK_TIMER: usize = 3;
+
+/// How long until somebody looks again who votes in the groups.
+const REVIEW: Micros = Micros::from_millis(100);
+
+/// Where that timer sits.
+const REVIEW_TIMER: usize = 4;
+
 /// One node. `Clone` gives a second one that goes on independently.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -75,13 +86,16 @@ pub struct Node {
     gossip: Gossip,
     cluster: Cluster,
     eventual: Eventual,
+    strong: Strong,
     groups: Groups,
     /// The state of the metadata group as of some entry, for those who lack entries.
     state: Option<(Manifest, Bytes)>,
     /// Whether the leader of the metadata group has to look who votes.
     voters_due: bool,
+    /// Whether leaders of shards have to look who votes on them.
+    shards_due: bool,
     listings: Map<RequestId, listing::Listing>,
-    timers: TimerTable<3>,
+    timers: TimerTable<5>,
     sync_outstanding: bool,
     full: bool,
     halted: Option<String>,
@@ -130,6 +144,7 @@ impl Node {
             self.gossip.next_deadline(),
             self.cluster.next_deadline(),
             self.eventual.next_deadline(),
+            self.strong.next_deadline(),
             self.groups.next_deadline(),
             self.timers.next(),
         ];
@@ -172,6 +187,15 @@ impl Node {
         let Some(layout) = self.cluster.layout() else { return false };
         let place = crate::eventual::object_key(layout.ring.partition_of(key), key);
         self.store.peek(&place, disk).is_err()
+    }
+
+    /// The shards that this very node holds: up to which entry each is applied, and a digest of its state.
+    /// All of it is read: for checkers.
+    #[must_use]
+    pub fn shards(&self, disk: &impl Disk) -> Vec<(ShardId, Index, u64)> {
+        let digest = |shard| Strong::digest(shard, &self.store, disk).ok();
+        let shard = |shard| Some((shard, self.strong.applied(shard)?, digest(shard)?));
+        self.strong.shards().filter_map(shard).collect()
     }
 
     /// The settings in force here.
@@ -265,7 +289,6 @@ impl Node {
         if self.cluster.membership().is_some() {
             let epoch = self.epoch();
             self.gossip.on_timer(now, epoch, &self.settings, &mut self.out);
-            self.voters_due = true;
         }
         let entropy = self.rng.any();
         let replicas = self.settings.get(crate::settings::Setting::Replicas);
@@ -273,6 +296,13 @@ impl Node {
             self.adopt(now, adoption, disk);
         }
         self.with_eventual(now, disk, |eventual, ground| eventual.on_timer(ground));
+        self.with_strong(now, disk, |strong, ground| strong.on_timer(ground));
+        if self.timers.take_due(REVIEW_TIMER, now.mono) {
+            (self.voters_due, self.shards_due) = (true, true);
+            self.follow_shards(now, disk);
+            self.leave_shards(now, disk);
+            self.timers.set(REVIEW_TIMER, now.mono + REVIEW);
+        }
         self.groups.tick(now.mono);
         if self.timers.take_due(SCRUB_TIMER, now.mono) {
             self.store.scrub();
@@ -298,11 +328,16 @@ impl Node {
         }
         let group =
             adoption.switched.then(|| self.begin_metadata(now, &adoption.layout, &mut batch));
+        let shards = match adoption.switched {
+            true => self.begin_shards(now, &adoption.layout, &mut batch, disk),
+            false => Vec::new(),
+        };
         let Ok(at) = self.store.apply_always(&batch, disk) else { return false };
         if let Some(mut group) = group {
             group.written(at);
             self.groups.insert(group);
         }
+        self.insert_shards(shards, at, &*disk);
         let layout = adoption.layout.clone();
         let newcomers = self.newcomers(&layout);
         self.out.speak_for(layout.cluster, at);
@@ -327,9 +362,11 @@ impl Node {
         self.gossip.adopt(now, &layout, &self.settings);
         if self.cluster.membership().is_some() {
             self.with_eventual(now, disk, |eventual, ground| eventual.on_layout(ground));
+            self.follow_shards(now, disk);
         } else {
             self.gossip.rest();
             self.eventual.leave(&mut self.out);
+            self.strong.leave(&mut self.out);
         }
         true
     }
@@ -352,7 +389,11 @@ impl Node {
         let replicas = self.cluster.layout().map_or(default, |layout| layout.replicas);
         self.settings = self.gossip.document().values(replicas);
         self.gossip.settings_changed(now, &self.settings);
-        self.groups.set_limits(metadata::limits(&self.settings));
+        let settings = &self.settings;
+        self.groups.set_limits(|group| match group {
+            metadata::METADATA => metadata::limits(settings),
+            _ => shards::limits(settings),
+        });
     }
 
     /// What follows from any input: the next stage of a move, jobs, a sync, a halt.
@@ -433,12 +474,14 @@ impl Node {
         }
         if !up {
             self.with_eventual(now, disk, |eventual, ground| eventual.on_link_down(ground, node));
+            self.with_strong(now, disk, |strong, ground| strong.on_link_down(ground, node));
         }
     }
 
     fn on_cancel(&mut self, id: RequestId) {
         self.listings.remove(&id);
         self.cluster.forget_wish(id);
+        self.strong.cancel(id);
         self.eventual.cancel(id);
     }
 
@@ -468,10 +511,14 @@ impl Node {
             }
             Request::Set { changes } => self.set(now, id, &changes, disk),
             Request::AddPeer { peer } => {
+                self.note_keys(&*disk);
                 self.wish(now, id, crate::cluster::Wish::Together(peer));
             }
-            Request::RemoveMember { node } => {
-                self.wish(now, id, crate::cluster::Wish::Without(node));
+            Request::RemoveMember { node, force } => self.remove_member(now, id, node, force),
+            Request::Strong { request, timeout } => {
+                self.with_strong(now, disk, |strong, ground| {
+                    strong.on_request(ground, id, request, timeout);
+                });
             }
         }
     }

@@ -443,11 +443,10 @@ impl Group {
         ::core::mem::take(&mut self.core.out.snapshot_wanted)
     }
 
-    /// The chunks of a state as of the last applied entry, made by this replica's state machine, by
-    /// their hashes. Keep them until [`Self::drop_idle_snapshot`] says that nobody needs them.
-    pub fn snapshot_made(&mut self, chunks: Vec<u64>) -> Option<Manifest> {
+    /// The chunks of a state as of an applied entry, made by this replica's state machine, by their
+    /// hashes. Keep them until [`Self::drop_idle_snapshot`] says that nobody needs them.
+    pub fn snapshot_made(&mut self, index: Index, chunks: Vec<u64>) -> Option<Manifest> {
         let Role::Leader(leader) = &mut self.role else { return None };
-        let index = self.core.applied;
         let term = self.core.log.term(index)?;
         let (at, membership) = self.core.log.membership_at(index);
         let manifest = Manifest {
@@ -519,6 +518,42 @@ impl Group {
                 core.forget_incoming();
             }
         }
+    }
+
+    /// Whether the log is long enough to be compacted.
+    #[must_use]
+    pub fn log_is_long(&self) -> bool {
+        self.core.limits.log_bytes_max <= self.core.log.bytes()
+    }
+
+    /// Whether the chunks of a state that was received are still kept; see [`Self::forget_chunks`].
+    #[must_use]
+    pub fn keeps_chunks(&self) -> bool {
+        self.core.keeps_chunks
+    }
+
+    /// Asks once more for a state that could not be made just now.
+    pub fn want_snapshot_again(&mut self) {
+        self.core.out.snapshot_wanted = true;
+    }
+
+    /// Whether this replica has left the group: it has nothing to do there, whatever else happens.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        let (at, membership) = self.core.log.membership();
+        !self.is_leader() && !membership.contains(self.core.me) && at <= self.core.commit
+    }
+
+    /// Up to where entries were given to the state machine.
+    #[must_use]
+    pub fn applied(&self) -> Index {
+        self.core.applied
+    }
+
+    /// This replica.
+    #[must_use]
+    pub fn me(&self) -> Replica {
+        self.core.me
     }
 
     /// Goes by these times and bounds from now on.

@@ -3,6 +3,8 @@
 //! Every surface (HTTP, CLI, the page) translates onto these and has no logic of its own. A request
 //! that a node cannot serve itself travels as it is to one that can.
 
+pub mod strong;
+
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use crate::id::{Epoch, NodeId};
 use crate::settings::Setting;
 use crate::time::{Micros, Stamp};
 use crate::version::{Context, Dot};
+use strong::{StrongReply, StrongRequest};
 
 /// The fewest and the most bytes of a key.
 pub const KEY_BYTES: core::ops::RangeInclusive<usize> = 1..=1_024;
@@ -68,6 +71,15 @@ pub enum Request {
     RemoveMember {
         /// Which.
         node: NodeId,
+        /// Whether to do so even if a replicated log loses its majority by it.
+        force: bool,
+    },
+    /// Something of the strong keyspace.
+    Strong {
+        /// What.
+        request: StrongRequest,
+        /// How long to wait; as the settings say if none.
+        timeout: Option<Micros>,
     },
 }
 
@@ -118,6 +130,8 @@ pub enum Reply {
     },
     /// To a list: the next keys.
     Keys(Vec<Bytes>),
+    /// To a request of the strong keyspace.
+    Strong(StrongReply),
     /// To anything else: it is done.
     Done,
 }

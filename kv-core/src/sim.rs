@@ -23,6 +23,7 @@ mod client;
 mod due;
 mod history;
 mod host;
+mod naming;
 mod network;
 mod power;
 mod queue;
@@ -33,7 +34,7 @@ mod workload;
 mod world;
 
 pub use act::ACTIONS_MAX;
-pub use action::{Action, ClientOperation, TimedAction};
+pub use action::{Action, ClientOperation, StrongOperation, TimedAction};
 pub use client::{OperationRecord, Outcome};
 pub use config::{ActionRefused, LinkConfig, NetworkConfig, Run, SimConfig, Workload};
 pub use history::History;

@@ -32,7 +32,7 @@ fn layout() -> Layout {
         address: String::new(),
         since: Epoch(1),
     };
-    let alone = change::found(ClusterId(1), NodeId::of_name("n1"), member, 8, 3);
+    let alone = change::found(ClusterId(1), NodeId::of_name("n1"), member, 8, 3, 1);
     let command = ClusterCommand::AddMember {
         name: "n2".into(),
         incarnation: Incarnation(2),

@@ -110,6 +110,7 @@ fn alone(inputs: u64, limit: u64, forgotten: Option<u64>) -> Recorder {
         address: "n1:7000".into(),
         entropy: 7,
         partitions: 8,
+        shards: 1,
         founding: Founding::Alone,
         storage: StoreOptions::SIMULATED,
     };

@@ -249,7 +249,14 @@ fn an_action_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
         Action::Network(network)
     };
     let workload = |clients, keys, writes| {
-        Action::Workload(Workload { clients, per_second: 1, keys, writes, quorum: 0 })
+        Action::Workload(Workload {
+            clients,
+            per_second: 1,
+            keys,
+            writes,
+            quorum: 0,
+            strong: Ratio::ZERO,
+        })
     };
     let set = |node, setting, value| Action::Set { node, changes: vec![(setting, value)] };
     let flip = |file, offset, bit| Action::Flip { node: 0, file, offset, bit };

@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 mod config;
+mod dkv;
 mod docs;
 mod groups;
 mod items;
@@ -16,15 +17,18 @@ mod members;
 mod metrics;
 mod peers;
 mod query;
+mod shards;
 mod status;
+mod strong;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{MethodFilter, any, get, on};
+use tokio::sync::watch;
 
 use crate::driver::Handle;
 use crate::transport::{self, Transport};
@@ -39,6 +43,8 @@ pub(crate) struct App {
     pub(crate) transport: Transport,
     /// The addresses it listens on and is reached at, as `HOST:PORT`.
     pub(crate) own_addresses: Arc<Vec<String>>,
+    /// Whether the node is to stop, so that answers without an end come to one.
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 /// The router of a node.
@@ -47,6 +53,7 @@ pub(crate) fn router(app: App) -> Router {
     let document = Arc::new(docs::document(&surface.operations));
     surface
         .router
+        .merge(dkv::grpc_services())
         .route("/openapi.json", get(move || docs::openapi(Arc::clone(&document))))
         .route("/ws/peer", get(transport::accept))
         .route("/v1/{keyspace}/keys/", any(keys::empty_key))
@@ -62,9 +69,12 @@ fn surface() -> Surface {
         config::surface,
         keys::surface,
         listing::surface,
+        strong::surface,
         status::surface,
+        shards::surface,
         members::surface,
         metrics::surface,
+        dkv::surface,
         docs::surface,
     ]
     .into_iter()
@@ -124,7 +134,10 @@ impl Surface {
     }
 }
 
-async fn unknown_path(uri: Uri) -> Response {
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    if dkv::is_grpc(&headers) {
+        return dkv::unknown_method(&uri);
+    }
     let words = format!("there is no {}; GET /docs tells what there is", uri.path());
     Failure::new(Style::of_path(uri.path()), StatusCode::NOT_FOUND, words).into()
 }

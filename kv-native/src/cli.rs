@@ -2,15 +2,17 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad usage, 3 undecided (`kv check` only).
 
+use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{LISTEN, NodeArgs};
+use crate::mgmt::MgmtArgs;
 use crate::simulate::SimArgs;
-use crate::{check, client, play, replay, serve, simulate, storage};
+use crate::{check, client, mgmt, play, replay, serve, simulate, storage};
 
 /// A distributed key-value store: `kv play` shows it, `kv node` runs it.
 #[derive(Parser, Debug)]
@@ -27,16 +29,34 @@ enum Command {
     /// Start a node
     Node(NodeArgs),
     /// Print the value of a key
-    Get(KeyArgs),
+    Get {
+        #[command(flatten)]
+        key: KeyArgs,
+        /// Take what some replica has applied, which may be old (keyspace strong)
+        #[arg(long)]
+        stale: bool,
+    },
     /// Store a value under a key
     Put {
         #[command(flatten)]
         key: KeyArgs,
         /// The value; read from the standard input if it is absent or `-`
         value: Option<String>,
+        #[command(flatten)]
+        options: PutArgs,
     },
     /// Delete a key
-    Delete(KeyArgs),
+    Delete {
+        #[command(flatten)]
+        key: KeyArgs,
+        /// Only if the value has this revision (keyspace strong)
+        #[arg(long, value_name = "REVISION")]
+        if_match: Option<u64>,
+    },
+    /// Print keys with their values, tab between (eventual: only the keys that the node itself holds)
+    Scan(ScanArgs),
+    /// Print changes of the keyspace strong as they happen, one in JSON to a line
+    Watch(WatchArgs),
     /// List the live settings, show one, or change one
     Settings {
         #[command(flatten)]
@@ -48,6 +68,17 @@ enum Command {
     },
     /// Show who is in the cluster and how the node is
     Status(AtArgs),
+    /// Run nodes in the background of this machine, and read and write strongly consistent keys
+    // Here -h is the host.
+    #[command(disable_help_flag = true)]
+    Mgmt(MgmtArgs),
+    /// List the members of the cluster, take one in, or let one go
+    Members {
+        #[command(flatten)]
+        at: AtArgs,
+        #[command(subcommand)]
+        command: Option<MembersCommand>,
+    },
     /// Attack simulated clusters, seed after seed, and judge what becomes of them
     Sim(SimArgs),
     /// Play the run of a share link, or the journal of a node, again and print the hash it reaches
@@ -80,6 +111,25 @@ pub(crate) enum CheckModel {
     Session,
     /// Both
     All,
+}
+
+/// What `kv members` can do beside listing.
+#[derive(Subcommand, Debug)]
+pub(crate) enum MembersCommand {
+    /// Make one cluster of the node's and that of the node at an address
+    Add {
+        /// Where the other node is reached
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+    },
+    /// Let a member go, for good
+    Remove {
+        /// Its name
+        name: String,
+        /// Even if a replicated log loses its majority by it
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// What `kv storage` can do.
@@ -146,19 +196,66 @@ pub(crate) struct KeyArgs {
     pub(crate) key: String,
 }
 
+/// Options of `kv put` beside the key.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PutArgs {
+    /// Only if the value has this revision (keyspace strong)
+    #[arg(long, value_name = "REVISION", conflicts_with = "if_absent")]
+    pub(crate) if_match: Option<u64>,
+    /// Only if there is no value (keyspace strong)
+    #[arg(long)]
+    pub(crate) if_absent: bool,
+    /// For how long the value is to live; for good if absent (keyspace strong)
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) ttl: Option<u64>,
+}
+
+/// What `kv scan` prints.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ScanArgs {
+    #[command(flatten)]
+    pub(crate) at: AtArgs,
+    /// The keyspace
+    #[arg(long, env = "KV_KEYSPACE", default_value = "eventual")]
+    pub(crate) keyspace: String,
+    /// Take what some replica has applied, which may be old (keyspace strong)
+    #[arg(long)]
+    pub(crate) stale: bool,
+    /// What keys begin with; all keys if absent
+    #[arg(default_value = "")]
+    pub(crate) prefix: String,
+}
+
+/// What `kv watch` prints.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(crate) at: AtArgs,
+    /// Go on behind the event with this id; from now on if absent
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<String>,
+    /// What keys begin with; all keys if absent
+    #[arg(default_value = "")]
+    pub(crate) prefix: String,
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match Cli::parse_from(words(std::env::args_os())).command {
         Command::Play(args) => play::run(&args),
         Command::Node(args) => serve::run(&args),
-        Command::Get(key) => client::get(&key),
-        Command::Put { key, value } => client::put(&key, value.as_deref()),
-        Command::Delete(key) => client::delete(&key),
+        Command::Get { key, stale } => client::get(&key, stale),
+        Command::Put { key, value, options } => client::put(&key, value.as_deref(), &options),
+        Command::Delete { key, if_match } => client::delete(&key, if_match),
+        Command::Scan(args) => client::scan(&args),
+        Command::Watch(args) => client::watch(&args),
         Command::Settings { at, name, value } => {
             client::settings(&at, name.as_deref(), value.as_deref())
         }
         Command::Status(at) => client::status(&at),
+        Command::Mgmt(args) => mgmt::run(&args),
+        Command::Members { at, command } => client::members(&at, command.as_ref()),
         Command::Sim(args) => simulate::run(&args),
         Command::Replay { link, trace } => replay::run(&link, trace),
         Command::Storage(StorageCommand::Inspect { dir, dump: None }) => storage::inspect(&dir),
@@ -175,6 +272,15 @@ pub fn main() -> ExitCode {
             ExitCode::from(end.code)
         }
     }
+}
+
+/// What was typed. Called by the name `dkv`, say through a link, the program is `kv node`.
+fn words(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = typed.into_iter().collect();
+    if words.first().is_some_and(|program| Path::new(program).file_stem() == Some("dkv".as_ref())) {
+        words.insert(1, "node".into());
+    }
+    words
 }
 
 /// Why a command did not do what it was to do.
@@ -225,5 +331,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn called_dkv_the_program_is_a_node() {
+        let words = |typed: &[&str]| words(typed.iter().map(OsString::from));
+        assert_eq!(words(&["bin/dkv", "--name", "a"]), ["bin/dkv", "node", "--name", "a"]);
+        assert_eq!(words(&["bin/kv", "status"]), ["bin/kv", "status"]);
+        assert!(words(&[]).is_empty());
     }
 }

@@ -1,9 +1,17 @@
 //! The client commands: `/v1` of a node, for people.
 //!
 //! The result goes to the standard output, everything else to the standard error, so that `kv get` may
-//! stand in a pipe. A put or delete replaces what a read shows at that moment.
+//! stand in a pipe. In keyspace eventual a put or delete replaces what a read shows at that moment; in
+//! strong it replaces what is there, unless a condition says otherwise.
 
-mod node;
+mod members;
+pub(crate) mod node;
+mod scan;
+mod watch;
+
+pub(crate) use members::members;
+pub(crate) use scan::scan;
+pub(crate) use watch::watch;
 
 use std::io::{self, IsTerminal, Read};
 
@@ -13,13 +21,20 @@ use serde_json::Value;
 use ureq::http::StatusCode;
 
 use self::node::{Answer, Node};
-use crate::cli::{AtArgs, End, KeyArgs, output, say};
+use crate::cli::{AtArgs, End, KeyArgs, PutArgs, output, say};
 use crate::table::{Table, bytes_words};
 
+/// The keyspace whose writes need no context.
+const STRONG: &str = "strong";
+
 /// `kv get`.
-pub(crate) fn get(args: &KeyArgs) -> Result<(), End> {
+pub(crate) fn get(args: &KeyArgs, stale: bool) -> Result<(), End> {
     let node = Node::at(&args.at);
-    let answer = node.call("GET", &node.key_url(args, "r"), None, &[])?;
+    let mut url = node.key_url(args, "r");
+    if stale {
+        url.push_str("&read=stale");
+    }
+    let answer = node.call("GET", &url, None, &[])?;
     tell_receipt(args, &answer);
     match answer.status {
         StatusCode::OK => {
@@ -43,7 +58,7 @@ pub(crate) fn get(args: &KeyArgs) -> Result<(), End> {
 }
 
 /// `kv put`.
-pub(crate) fn put(args: &KeyArgs, value: Option<&str>) -> Result<(), End> {
+pub(crate) fn put(args: &KeyArgs, value: Option<&str>, options: &PutArgs) -> Result<(), End> {
     let mut piped = Vec::new();
     let value = match value {
         Some(value) if value != "-" => value.as_bytes(),
@@ -54,26 +69,51 @@ pub(crate) fn put(args: &KeyArgs, value: Option<&str>) -> Result<(), End> {
             piped.as_slice()
         }
     };
-    write(args, "PUT", Some(value))
+    let mut headers = tag_of(options.if_match);
+    if options.if_absent {
+        headers.push(("if-none-match", "*".into()));
+    }
+    let ttl = options.ttl.map(|seconds| format!("&ttl_ms={}", seconds.saturating_mul(1_000)));
+    write(args, "PUT", &ttl.unwrap_or_default(), headers, Some(value))
 }
 
 /// `kv delete`.
-pub(crate) fn delete(args: &KeyArgs) -> Result<(), End> {
-    write(args, "DELETE", None)
+pub(crate) fn delete(args: &KeyArgs, if_match: Option<u64>) -> Result<(), End> {
+    write(args, "DELETE", "", tag_of(if_match), None)
 }
 
-fn write(args: &KeyArgs, method: &str, value: Option<&[u8]>) -> Result<(), End> {
+/// A header of a request.
+type Header = (&'static str, String);
+
+fn tag_of(revision: Option<u64>) -> Vec<Header> {
+    revision.iter().map(|revision| ("if-match", format!("\"{revision}\""))).collect()
+}
+
+fn write(
+    args: &KeyArgs,
+    method: &str,
+    query: &str,
+    mut headers: Vec<Header>,
+    value: Option<&[u8]>,
+) -> Result<(), End> {
     let node = Node::at(&args.at);
+    if args.keyspace != STRONG {
+        headers.extend(context(&node, args)?.map(|context| ("kv-context", context)));
+    }
+    let url = node.key_url(args, "w") + query;
+    let answer = node.call(method, &url, value, &headers)?;
+    tell_receipt(args, &answer);
+    if answer.status == StatusCode::OK { Ok(()) } else { Err(answer.failure()) }
+}
+
+/// What is under a key, for a write that replaces it.
+fn context(node: &Node, args: &KeyArgs) -> Result<Option<String>, End> {
     let seen = node.call("HEAD", &node.key_url(&args.without_quorum(), "r"), None, &[])?;
     if !seen.is_read() {
         // A HEAD has no body, so the reason is asked for again.
         return Err(node.call("GET", &node.key_url(args, "r"), None, &[])?.failure());
     }
-    let headers: Vec<(&str, String)> =
-        seen.context.iter().map(|context| ("kv-context", context.clone())).collect();
-    let answer = node.call(method, &node.key_url(args, "w"), value, &headers)?;
-    tell_receipt(args, &answer);
-    if answer.status == StatusCode::OK { Ok(()) } else { Err(answer.failure()) }
+    Ok(seen.context)
 }
 
 /// `kv settings`.
@@ -193,6 +233,11 @@ fn status_text(status: &Value, members: &Value) -> String {
     }
     words.push_str(&storage_text(storage));
     words.push('\n');
+    words + &members_table(members).to_string()
+}
+
+/// The members in the opinion of the node that was asked.
+fn members_table(members: &Value) -> Table {
     let mut table = Table::new(&["MEMBER", "ADDRESS", "STATE", "LAST HEARD"]);
     for member in members["members"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let state = match (member["alive"] == true, member["linked"] == true) {
@@ -208,7 +253,7 @@ fn status_text(status: &Value, members: &Value) -> String {
         };
         table.row([text(&member["name"]), text(&member["address"]), state.into(), heard]);
     }
-    words + &table.to_string()
+    table
 }
 
 /// One Raft group in a line: who leads it, and how far this node is behind.
@@ -221,7 +266,10 @@ fn group_text(group: &Value) -> String {
         Value::Null => "no leader known".into(),
         leader => format!("led by {}", text(leader)),
     };
-    let title = if group["id"] == 0 { "metadata".into() } else { format!("group {}", group["id"]) };
+    let title = match &group["shard"] {
+        Value::Null => "metadata".into(),
+        shard => format!("shard {shard}"),
+    };
     format!(
         "{title:<8} {leader}, term {}, this node is {}, applied {} of {} committed; voters {}\n",
         group["term"],

@@ -21,12 +21,40 @@ pub const LISTEN: &str = "127.0.0.1:7101";
 struct Alias {
     variable: &'static str,
     option: &'static str,
-    value: fn(&str) -> String,
+    /// The option's value, or what the variable takes.
+    value: fn(&str) -> Result<String, &'static str>,
 }
 
 /// All of them.
-const ALIASES: [Alias; 1] =
-    [Alias { variable: "PORT", option: "listen", value: |port| format!("0.0.0.0:{port}") }];
+const ALIASES: [Alias; 7] = [
+    Alias { variable: "PORT", option: "listen", value: any_address },
+    Alias { variable: "DKV_NODE_ID", option: "name", value: the_same },
+    Alias { variable: "DKV_RPC_PORT", option: "listen", value: any_address },
+    // Everything is served on both.
+    Alias { variable: "DKV_REST_PORT", option: "listen too", value: any_address },
+    Alias { variable: "DKV_DB_PATH", option: "data", value: the_same },
+    Alias { variable: "DKV_CLUSTER", option: "cluster", value: the_same },
+    Alias { variable: "DKV_LOG_LEVEL", option: "log", value: log_level },
+];
+
+fn the_same(value: &str) -> Result<String, &'static str> {
+    Ok(value.to_owned())
+}
+
+fn any_address(port: &str) -> Result<String, &'static str> {
+    let port: Result<u16, _> = port.parse();
+    port.map(|port| format!("0.0.0.0:{port}")).map_err(|_| "a port number, as 7101")
+}
+
+fn log_level(level: &str) -> Result<String, &'static str> {
+    let level = level.to_ascii_lowercase();
+    match level.as_str() {
+        "error" | "warn" | "info" | "debug" | "trace" | "off" => Ok(level),
+        "warning" => Ok("warn".into()),
+        "fatal" | "panic" | "dpanic" => Ok("error".into()),
+        _ => Err("error, warn, info, debug or trace"),
+    }
+}
 
 /// The options of `kv node`.
 #[derive(Args, Clone, Debug, Default)]
@@ -55,9 +83,12 @@ pub struct NodeArgs {
         conflicts_with = "join"
     )]
     pub cluster: Vec<String>,
-    /// What to log: error, warn, info, debug or trace
-    #[arg(long, env = "KV_LOG", value_name = "LEVEL", default_value = "info")]
-    pub log: String,
+    /// How many shards the strong keyspace has if this node founds a cluster; fixed from then on
+    #[arg(long, env = "KV_SHARDS", value_name = "N", default_value_t = 1)]
+    pub shards: u32,
+    /// What to log: error, warn, info, debug or trace [default: info]
+    #[arg(long, env = "KV_LOG", value_name = "LEVEL")]
+    pub log: Option<String>,
     /// Stop when the standard input closes: for a program that starts nodes and may be killed
     #[arg(long, hide = true)]
     pub with_parent: bool,
@@ -76,8 +107,12 @@ pub struct NodeConfig {
     pub data: Option<PathBuf>,
     /// How it finds its cluster when its data folder is new.
     pub founding: Founding,
+    /// How many shards the strong keyspace of a cluster that it founds has.
+    pub shards: u32,
     /// Whom to dial until it is a member.
     pub seeds: Vec<String>,
+    /// What to log.
+    pub log: String,
 }
 
 /// A `HOST:PORT`.
@@ -96,15 +131,15 @@ pub struct Misuse(pub String);
 impl NodeConfig {
     /// Makes sense of the options; `variable` reads the environment for [`ALIASES`].
     pub fn of(args: &NodeArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Misuse> {
+        let args = &with_aliases(args, &variable)?;
         let listed = listed(&args.cluster)?;
         let own_entry = own_entry(args, &listed)?;
         let mut listen = args.listen.clone();
         if listen.is_empty() {
-            listen.extend(alias("listen", variable));
-        }
-        if listen.is_empty() {
-            let entry = own_entry.as_ref().map(|(_, address)| address.to_string());
-            listen.push(entry.unwrap_or_else(|| LISTEN.to_owned()));
+            let entry = || own_entry.as_ref().map(|(_, address)| address.to_string());
+            let first = alias("listen", &variable)?.or_else(entry);
+            listen.push(first.unwrap_or_else(|| LISTEN.to_owned()));
+            listen.extend(alias("listen too", &variable)?.filter(|too| *too != listen[0]));
         }
         let parse = |text: &String| Address::parse(text).map_err(Misuse);
         let listen = listen.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
@@ -131,29 +166,65 @@ impl NodeConfig {
             (None, Some((_, address))) => Some(address),
             (None, None) => None,
         };
-        Ok(Self { name, listen, advertise, data: args.data.clone(), founding, seeds })
+        let (data, shards) = (args.data.clone(), args.shards);
+        let log = args.log.clone().unwrap_or_else(|| "info".into());
+        Ok(Self { name, listen, advertise, data, founding, shards, seeds, log })
     }
 }
 
-/// The value that a foreign variable gives an option.
-fn alias(option: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let aliases = ALIASES.iter().filter(|alias| alias.option == option);
-    let mut given = aliases.filter_map(|alias| Some((alias.value)(&variable(alias.variable)?)));
-    given.next()
+/// The options, where one is absent with the value that a foreign variable gives it.
+fn with_aliases(
+    args: &NodeArgs,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<NodeArgs, Misuse> {
+    let mut args = args.clone();
+    if args.name.is_none() {
+        args.name = alias("name", &variable)?;
+    }
+    if args.data.is_none() {
+        args.data = alias("data", &variable)?.map(PathBuf::from);
+    }
+    if args.log.is_none() {
+        args.log = alias("log", &variable)?;
+    }
+    if args.cluster.is_empty() && args.join.is_empty() {
+        let cluster = alias("cluster", &variable)?;
+        args.cluster.extend(cluster.iter().flat_map(|list| list.split(',')).map(String::from));
+    }
+    Ok(args)
 }
 
-/// The entries of `--cluster`.
+/// The value that a foreign variable gives an option; one that is empty gives none.
+fn alias(
+    option: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<String>, Misuse> {
+    for alias in ALIASES.iter().filter(|alias| alias.option == option) {
+        let Some(given) = variable(alias.variable).filter(|given| !given.is_empty()) else {
+            continue;
+        };
+        let value = (alias.value)(given.trim());
+        return value
+            .map(Some)
+            .map_err(|takes| Misuse(format!("{} takes {takes}, not {given:?}", alias.variable)));
+    }
+    Ok(None)
+}
+
+/// The entries of `--cluster`, or of a variable that stands for it.
 fn listed(entries: &[String]) -> Result<Vec<(String, Address)>, Misuse> {
     let mut listed: Vec<(String, Address)> = Vec::new();
     for entry in entries {
         let Some((name, address)) = entry.split_once('@') else {
-            let words = format!("--cluster takes NAME@HOST:PORT,…; {entry:?} has no @");
+            let words = format!("the cluster is listed as NAME@HOST:PORT,…; {entry:?} has no @");
             return Err(Misuse(words));
         };
         check_name(name)?;
         let address = Address::parse(address).map_err(Misuse)?;
         if listed.iter().any(|(other, at)| other == name || *at == address) {
-            return Err(Misuse(format!("--cluster names {name}@{address} or a part of it twice")));
+            return Err(Misuse(format!(
+                "the cluster list names {name}@{address} or a part of it twice"
+            )));
         }
         listed.push((name.to_owned(), address));
     }
@@ -177,14 +248,16 @@ fn own_entry(
         None => listed.iter().find(|(_, address)| at(address)),
     };
     let words = || match &args.name {
-        Some(name) => format!("--cluster does not list this node, {name}; add {name}@HOST:PORT"),
-        None => "say with --name which entry of --cluster this node is".into(),
+        Some(name) => {
+            format!("the cluster list does not name this node, {name}; add {name}@HOST:PORT")
+        }
+        None => "say with --name which entry of the cluster list this node is".into(),
     };
     found.cloned().map(Some).ok_or_else(|| Misuse(words()))
 }
 
 /// Names stand in addresses, file names and header lines.
-fn check_name(name: &str) -> Result<(), Misuse> {
+pub(crate) fn check_name(name: &str) -> Result<(), Misuse> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if starts_well && name.len() <= 64 && name.bytes().all(plain) {
@@ -318,5 +391,90 @@ mod tests {
         let listen = vec!["127.0.0.1:1".to_owned()];
         let config = NodeConfig::of(&NodeArgs { listen, ..NodeArgs::default() }, port).unwrap();
         assert_eq!(config.listen[0].port, 1);
+    }
+
+    /// Variables as the environment would hold them.
+    fn variables(set: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+        let set: Vec<(String, String)> =
+            set.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        move |name| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone())
+    }
+
+    const DKV: [(&str, &str); 6] = [
+        ("DKV_NODE_ID", "b"),
+        ("DKV_RPC_PORT", "7071"),
+        ("DKV_REST_PORT", "8081"),
+        ("DKV_DB_PATH", "db/b"),
+        ("DKV_CLUSTER", "a@127.0.0.1:7070,b@127.0.0.1:7071"),
+        ("DKV_LOG_LEVEL", "WARNING"),
+    ];
+
+    #[test]
+    fn the_variables_of_dkv_say_all_that_a_node_must_know() {
+        let config = NodeConfig::of(&NodeArgs::default(), variables(&DKV)).unwrap();
+        assert_eq!(config.name.as_deref(), Some("b"));
+        let listen: Vec<String> = config.listen.iter().map(Address::to_string).collect();
+        assert_eq!(listen, ["0.0.0.0:7071", "0.0.0.0:8081"]);
+        assert_eq!(config.advertise.unwrap().to_string(), "127.0.0.1:7071");
+        assert_eq!(config.seeds, ["127.0.0.1:7070"]);
+        assert_eq!(config.data, Some("db/b".into()));
+        assert_eq!(config.log, "warn");
+        let nodes = ["a", "b"].map(NodeId::of_name).to_vec();
+        assert_eq!(config.founding, Founding::Listed { nodes });
+    }
+
+    #[test]
+    fn an_option_of_kv_wins_over_a_variable_of_dkv() {
+        let args = NodeArgs {
+            name: Some("c".into()),
+            listen: vec!["127.0.0.1:1".into()],
+            data: Some("here".into()),
+            join: vec!["127.0.0.1:2".into()],
+            log: Some("error".into()),
+            ..NodeArgs::default()
+        };
+        let config = NodeConfig::of(&args, variables(&DKV)).unwrap();
+        assert_eq!((config.name.as_deref(), config.log.as_str()), (Some("c"), "error"));
+        assert_eq!((config.listen.len(), config.listen[0].port), (1, 1));
+        assert_eq!((config.data, config.founding), (Some("here".into()), Founding::Join));
+    }
+
+    #[test]
+    fn a_node_listens_on_the_port_it_is_listed_with_beside_that_for_rest() {
+        let without = |left_out: &str| {
+            let rest: Vec<_> = DKV.into_iter().filter(|(name, _)| *name != left_out).collect();
+            NodeConfig::of(&NodeArgs::default(), variables(&rest)).unwrap().listen
+        };
+        let ports = |listen: Vec<Address>| -> Vec<u16> {
+            listen.iter().map(|address| address.port).collect()
+        };
+        assert_eq!(ports(without("DKV_RPC_PORT")), [7071, 8081]);
+        assert_eq!(ports(without("DKV_REST_PORT")), [7071]);
+        let same = variables(&[("DKV_RPC_PORT", "1"), ("DKV_REST_PORT", "1")]);
+        let config = NodeConfig::of(&NodeArgs::default(), same).unwrap();
+        assert_eq!(ports(config.listen), [1]);
+    }
+
+    #[test]
+    fn a_wrong_variable_of_dkv_is_told_in_words() {
+        let wrong = [
+            ("DKV_NODE_ID", "c", "add c@HOST:PORT"),
+            ("DKV_RPC_PORT", "http", "DKV_RPC_PORT takes a port"),
+            ("DKV_REST_PORT", "70000", "DKV_REST_PORT takes a port"),
+            ("DKV_LOG_LEVEL", "loud", "DKV_LOG_LEVEL takes"),
+            ("DKV_CLUSTER", "a,b", "has no @"),
+            ("DKV_CLUSTER", "a@127.0.0.1:7070,", "has no @"),
+            ("DKV_CLUSTER", "a@127.0.0.1,b@127.0.0.1:7071", "HOST:PORT"),
+            ("DKV_CLUSTER", "b@127.0.0.1:7071,b@127.0.0.1:7072", "twice"),
+            ("DKV_CLUSTER", "a@127.0.0.1:7071,b@127.0.0.1:7071", "twice"),
+            ("DKV_CLUSTER", "@127.0.0.1:7070,b@127.0.0.1:7071", "no name"),
+        ];
+        for (name, value, words) in wrong {
+            let mut set = DKV.to_vec();
+            set.retain(|(other, _)| *other != name);
+            set.push((name, value));
+            let misuse = NodeConfig::of(&NodeArgs::default(), variables(&set)).unwrap_err();
+            assert!(misuse.0.contains(words), "{name}={value}: {misuse}");
+        }
     }
 }

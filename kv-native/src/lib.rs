@@ -25,6 +25,7 @@ mod client;
 mod clock;
 mod driver;
 mod log;
+mod mgmt;
 mod play;
 mod replay;
 mod serve;

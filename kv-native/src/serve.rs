@@ -38,7 +38,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: &NodeArgs) -> Result<(), End> {
     let config = NodeConfig::of(args, |name| std::env::var(name).ok())
         .map_err(|misuse| End::misuse(misuse.to_string()))?;
-    log::init(&args.log).map_err(End::misuse)?;
+    log::init(&config.log).map_err(End::misuse)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| End::failed(format!("the process cannot start its threads: {error}")))?;
     let result = runtime.block_on(serve(config, args.with_parent));
@@ -67,6 +67,7 @@ async fn serve(config: NodeConfig, with_parent: bool) -> Result<(), End> {
         address: place.advertise.to_string(),
         entropy: entropy()?,
         partitions: PARTITIONS,
+        shards: config.shards,
         founding: config.founding.clone(),
         storage: StoreOptions::SERVER,
     };
@@ -80,8 +81,9 @@ async fn serve(config: NodeConfig, with_parent: bool) -> Result<(), End> {
     let transport = Transport::new(handle.clone());
     tokio::spawn(keep_dialling(transport.clone(), config.seeds));
     let own_addresses = Arc::new(place.own_addresses);
-    let router = api::router(App { handle: handle.clone(), transport, own_addresses });
     let (closing, close) = watch::channel(false);
+    let stopping = close.clone();
+    let router = api::router(App { handle: handle.clone(), transport, own_addresses, stopping });
     let servers = Servers::start(listeners, &router, &close);
     info!(
         node = place.name,

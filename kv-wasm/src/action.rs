@@ -25,6 +25,8 @@ pub struct RunConfig {
     pub nodes: u16,
     /// Into how many partitions the hash space is cut: a power of two.
     pub partitions: u16,
+    /// How many shards the strong keyspace has.
+    pub shards: u32,
     /// The network at first.
     pub network: Network,
     /// How long a sync takes, in microseconds.
@@ -79,6 +81,9 @@ pub struct Clients {
     /// How many replicas each operation asks for; what the settings say if zero or absent.
     #[tsify(optional)]
     pub quorum: u32,
+    /// How many of a thousand operations are of the strong keyspace; none if absent.
+    #[tsify(optional)]
+    pub strong_per_mille: u32,
 }
 
 /// A setting and a value for it.
@@ -266,6 +271,7 @@ impl RunConfig {
             seed: fields.text("seed")?,
             nodes: fields.number("nodes")?,
             partitions: fields.number("partitions")?,
+            shards: fields.number("shards")?,
             network: fields.object("network", Network::read)?,
             sync_us: fields.number("sync_us")?,
             settings: SettingValue::read_all(&fields.list("settings")?)?,
@@ -285,6 +291,7 @@ impl RunConfig {
             seed,
             nodes: self.nodes,
             partitions: self.partitions,
+            shards: self.shards,
             network: self.network.to_core(),
             sync: Micros(self.sync_us),
             settings: settings_to_core(&self.settings)?,
@@ -303,6 +310,7 @@ impl RunConfig {
             seed: format!("{:x}", config.seed),
             nodes: config.nodes,
             partitions: config.partitions,
+            shards: config.shards,
             network: Network::of(config.network),
             sync_us: config.sync.0,
             settings: config.settings.iter().map(setting).collect(),
@@ -377,6 +385,7 @@ impl Clients {
             keys: fields.number("keys")?,
             writes_per_mille: fields.number("writes_per_mille")?,
             quorum: fields.number_or_zero("quorum")?,
+            strong_per_mille: fields.number_or_zero("strong_per_mille")?,
         })
     }
 
@@ -387,6 +396,7 @@ impl Clients {
             keys: self.keys,
             writes: Ratio::per_mille(self.writes_per_mille),
             quorum: self.quorum,
+            strong: Ratio::per_mille(self.strong_per_mille),
         }
     }
 
@@ -399,6 +409,7 @@ impl Clients {
             keys: workload.keys,
             writes_per_mille: per_mille(workload.writes),
             quorum: workload.quorum,
+            strong_per_mille: per_mille(workload.strong),
         }
     }
 }

@@ -8,7 +8,7 @@ use kv_core::node::NodeView;
 use kv_core::raft::{GroupView, RoleView};
 use kv_core::settings::Setting;
 use kv_core::sim::clock::Clocks;
-use kv_core::sim::{ClientOperation, OperationRecord, World};
+use kv_core::sim::{ClientOperation, OperationRecord, StrongOperation, World};
 use kv_core::time::Micros;
 
 use crate::frame::{self, Frame, MessageColumn, NodeColumn, OperationColumn, RaftColumn};
@@ -213,6 +213,9 @@ fn operations(world: &World) -> Vec<OperationColumn> {
                 ClientOperation::Get { .. } => 0,
                 ClientOperation::Put { .. } => 1,
                 ClientOperation::Delete { .. } => 2,
+                ClientOperation::Strong(StrongOperation::Get { .. }) => 0,
+                ClientOperation::Strong(StrongOperation::Put { .. }) => 1,
+                ClientOperation::Strong(StrongOperation::Delete { .. }) => 2,
             },
             outcome: match &record.outcome {
                 None => 0,

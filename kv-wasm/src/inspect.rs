@@ -11,7 +11,7 @@ use kv_core::ring;
 use kv_core::settings::{Kind, TABLE};
 use kv_core::sim::action::text;
 use kv_core::sim::link::Link;
-use kv_core::sim::{Action, ClientOperation, World};
+use kv_core::sim::{Action, World};
 use kv_core::version::Object;
 use serde::Serialize;
 use tsify::Tsify;
@@ -291,11 +291,8 @@ pub fn known_keys(world: &World) -> Set<Vec<u8>> {
     });
     let recent = world.operations().map(|record| &record.operation);
     let mut keys: Set<Vec<u8>> = Set::new();
-    keys.extend(asked.chain(recent).map(|operation| match operation {
-        ClientOperation::Get { key }
-        | ClientOperation::Put { key, .. }
-        | ClientOperation::Delete { key } => key.to_vec(),
-    }));
+    let eventual = asked.chain(recent).filter(|operation| !operation.is_strong());
+    keys.extend(eventual.map(|operation| operation.key().to_vec()));
     let workloads = world.actions().iter().filter_map(|timed| match &timed.action {
         Action::Workload(workload) => Some(workload.keys),
         _ => None,

@@ -254,7 +254,7 @@ fn reply_words(reply: &Reply) -> String {
         Reply::Written { siblings: 0 | 1, .. } => "written".into(),
         Reply::Written { siblings, .. } => format!("written beside {} others", siblings - 1),
         Reply::Keys(keys) => format!("{} keys", keys.len()),
-        Reply::Done => "done".into(),
+        Reply::Strong(_) | Reply::Done => "done".into(),
     }
 }
 
@@ -262,7 +262,7 @@ fn receipt(reply: &Reply, names: &Names) -> String {
     match reply {
         Reply::Read { receipt, .. } => receipt_words(receipt, "answered by", names),
         Reply::Written { receipt, .. } => receipt_words(receipt, "on the disks of", names),
-        Reply::Keys(_) | Reply::Done => String::new(),
+        Reply::Keys(_) | Reply::Strong(_) | Reply::Done => String::new(),
     }
 }
 

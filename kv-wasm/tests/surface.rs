@@ -17,6 +17,7 @@ fn config(seed: &str) -> Ts<RunConfig> {
         seed: seed.into(),
         nodes: 3,
         partitions: 16,
+        shards: 1,
         network: Network {
             latency_min_us: 1_000,
             latency_max_us: 9_000,

@@ -15,6 +15,11 @@ pub struct Cluster {
 impl Cluster {
     /// Nodes n1, n2, … that list each other, started in this order of their indices and healthy.
     pub fn listed(order: &[usize]) -> Self {
+        Self::listed_with(order, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn listed_with(order: &[usize], arguments: &[&str]) -> Self {
         let folder = folder();
         let names: Vec<(String, String)> = (1..=order.len())
             .map(|number| (format!("n{number}"), format!("127.0.0.1:{}", free_port())))
@@ -22,9 +27,10 @@ impl Cluster {
         let list: Vec<String> =
             names.iter().map(|(name, address)| format!("{name}@{address}")).collect();
         let list = list.join(",");
+        let arguments = [&["--cluster", &list], arguments].concat();
         let nodes = names
             .iter()
-            .map(|(name, at)| NodeProcess::at(folder.path(), name, at, &["--cluster", &list]))
+            .map(|(name, at)| NodeProcess::at(folder.path(), name, at, &arguments))
             .collect();
         let mut cluster = Self { nodes, folder };
         for &index in order {

@@ -55,12 +55,13 @@ pub fn call(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&[u8
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
+    if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
+        request = request.header("content-type", "application/json");
+    }
     let answer = match body {
-        Some(body) => request
-            .header("content-type", "application/json")
-            .body(body)
-            .map_err(ureq::Error::from)
-            .and_then(|request| agent.run(request)),
+        Some(body) => {
+            request.body(body).map_err(ureq::Error::from).and_then(|request| agent.run(request))
+        }
         None => request.body(()).map_err(ureq::Error::from).and_then(|request| agent.run(request)),
     };
     match answer.and_then(read) {

@@ -55,6 +55,25 @@ fn build() -> PathBuf {
     path.expect("cargo names the program it has built")
 }
 
+/// A Python with the packages of `tests/python`: `KV_PYTHON` if it is set, else installed once.
+///
+/// # Panics
+///
+/// If it cannot be installed.
+pub fn python() -> PathBuf {
+    if let Some(path) = std::env::var_os("KV_PYTHON") {
+        return path.into();
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    command.args(["run", "--quiet", "--package", "xtask", "--", "python"]);
+    let output = command.stderr(Stdio::inherit()).output().expect("cargo runs");
+    assert!(output.status.success(), "Python's packages are not installed");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.lines().last().expect("it names the program").into()
+}
+
 /// Tries until it works out, and says what went wrong last if it never does.
 ///
 /// # Panics
@@ -100,6 +119,7 @@ pub struct NodeProcess {
     pub address: String,
     /// Its data folder.
     pub data: PathBuf,
+    program: PathBuf,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     log: PathBuf,
@@ -125,11 +145,20 @@ impl NodeProcess {
             name: name.into(),
             address: address.into(),
             data,
+            program: kv().into(),
             arguments: all,
             variables: Vec::new(),
             log: folder.join(format!("{name}.log")),
             child: None,
         }
+    }
+
+    /// A node that is told everything by variables, run by a program that stands for `kv`.
+    pub fn called(program: &Path, folder: &Path, name: &str, address: &str) -> Self {
+        let mut node = Self::at(folder, name, address, &[]);
+        node.program = program.into();
+        node.arguments.clear();
+        node
     }
 
     /// Sets an environment variable for it.
@@ -145,7 +174,7 @@ impl NodeProcess {
     pub fn start(&mut self) -> &mut Self {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).expect("a log");
-        let child = command(&self.arguments)
+        let child = command_of(&self.program, &self.arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(log)
@@ -156,7 +185,7 @@ impl NodeProcess {
 
     /// Starts it in vain, and returns the exit code and what it said.
     pub fn fails(&mut self) -> (Option<i32>, String) {
-        let output = command(&self.arguments)
+        let output = command_of(&self.program, &self.arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
@@ -181,6 +210,16 @@ impl NodeProcess {
             child.kill().expect("it can be killed");
             child.wait().expect("it ends");
         }
+    }
+
+    /// Stops it in its tracks; its connections stay.
+    pub fn pause(&self) {
+        send_signal(self.child.as_ref().expect("it runs").id(), "STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        send_signal(self.child.as_ref().expect("it runs").id(), "CONT");
     }
 
     /// Stops it with a signal and returns how it ended.
@@ -255,9 +294,13 @@ impl Drop for NodeProcess {
 
 /// The program with arguments, and nothing of the environment that it would understand.
 pub fn command<S: AsRef<str>>(arguments: &[S]) -> Command {
-    let mut command = Command::new(kv());
+    command_of(kv(), arguments)
+}
+
+fn command_of<S: AsRef<str>>(program: &Path, arguments: &[S]) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars() {
-        if name.starts_with("KV_") || name == "PORT" {
+        if name.starts_with("KV_") || name.starts_with("DKV_") || name == "PORT" {
             command.env_remove(name);
         }
     }

@@ -203,7 +203,9 @@ fn the_client_commands_do_what_they_say() {
     assert!(failed(&["settings", "read_quorum", "99"]).contains("from 1 to 9"));
     assert!(failed(&["settings", "nonsense"]).contains("no setting"));
     assert!(done(&["status"], b"").contains("this node"));
-    assert!(failed(&["get", "--keyspace", "nowhere", "k"]).contains("there is eventual"));
+    assert!(
+        failed(&["get", "--keyspace", "nowhere", "k"]).contains("there are eventual and strong")
+    );
     assert!(failed(&["get", "--addr", "127.0.0.1:1", "k"]).contains("--addr"));
     assert_eq!(kv(node, &["get"], b"").0, Some(2));
     assert_eq!(kv(node, &["nonsense"], b"").0, Some(2));

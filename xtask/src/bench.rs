@@ -18,6 +18,15 @@ pub(crate) enum Bench {
     Raft,
     /// Simulated events per second, natively and in WebAssembly, and the judge of histories.
     Sim,
+    /// The strong keyspace beside etcd, three nodes of each on this machine.
+    Strong {
+        /// A check in about a minute; the whole takes about ten.
+        #[arg(long)]
+        quick: bool,
+        /// More options of the benchmark; `-- --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// The storage engine beside fjall and RocksDB, as ratios.
     Storage {
         /// Options of the benchmark; `-- --help` lists them.
@@ -41,6 +50,7 @@ pub(crate) fn run(what: Bench) -> Result<()> {
         }
         Bench::Raft => raft(),
         Bench::Sim => simulator(),
+        Bench::Strong { quick, options } => strong(quick, &options),
         Bench::Storage { options } => storage(&options),
     }
 }
@@ -64,6 +74,21 @@ fn simulator() -> Result<()> {
         cargo.args(["--package", "kv-bench-memory", "--bin", "kv-bench-sim", "--"]).arg(module);
         cargo.env("CARGO_TARGET_DIR", workspace::target_folder()?.join("bench"));
         shell::run(&mut cargo)
+    })
+}
+
+fn strong(quick: bool, options: &[String]) -> Result<()> {
+    let kv = page::kv(Profile::Release)?;
+    shell::step("measure the strong keyspace", "the same clients of each, in turns", || {
+        let target = workspace::target_folder()?.join("bench");
+        let mut cargo = workspace::cargo();
+        cargo.args(["run", "--release", "--manifest-path", "bench/Cargo.toml"]);
+        cargo.args(["--package", "kv-bench-strong", "--", "--kv"]).arg(kv);
+        cargo.arg("--folder").arg(target.join("strong"));
+        if quick {
+            cargo.arg("--quick");
+        }
+        shell::run(cargo.args(options).env("CARGO_TARGET_DIR", &target))
     })
 }
 

@@ -20,6 +20,7 @@ mod shell;
 mod sim;
 mod test;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -50,8 +51,13 @@ enum Command {
     },
     /// Attack thousands of simulated clusters, and have every planted bug found.
     Sim(sim::Options),
+    /// Kill nodes of the strong keyspace a hundred times under load, and judge what clients saw.
+    Torture(torture::Options),
     /// Install the tools only, and print the line that puts them on a shell's PATH.
     Setup,
+    /// Install Python's packages for tests, and print the interpreter that sees them.
+    #[command(hide = true)]
+    Python,
 }
 
 fn main() -> ExitCode {
@@ -62,7 +68,9 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench { what } => bench::run(what),
         Command::Sim(options) => sim::run(&options),
+        Command::Torture(options) => torture::run(&options),
         Command::Setup => setup::run(),
+        Command::Python => setup::ensure_python().map(|python| println!("{}", python.display())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@
 //! | wasm-pack, wasm-bindgen | build and test the WASM package | crates.io |
 //! | wasm-opt | makes the package small | npm (`binaryen`) |
 //! | Chromium and its driver | run the tests that need a browser | Debian |
+//! | grpcio for Python | is another implementation's client of gRPC, for tests | PyPI |
 //! | libclang, a C++ compiler | build RocksDB, for the benchmark beside it only | Debian |
 //!
 //! What is built here goes into a per-user cache folder under a name that holds its version, so that
@@ -17,6 +18,7 @@ mod cache;
 mod clang;
 mod debian_rust;
 mod node;
+mod python;
 mod target;
 mod tools;
 
@@ -28,6 +30,7 @@ use anyhow::Result;
 pub(crate) use browser::Browser;
 pub(crate) use clang::ensure as ensure_clang;
 pub(crate) use node::{check as check_node, install as install_packages};
+pub(crate) use python::ensure as ensure_python;
 
 use crate::{shell, workspace};
 
@@ -70,6 +73,7 @@ pub(crate) fn run() -> Result<()> {
     check_node()?;
     let wasm = Wasm::ensure()?;
     let browser = Browser::ensure()?;
+    ensure_python()?;
     let folders: Vec<_> = wasm.folders.iter().map(|folder| folder.display().to_string()).collect();
     println!("\nEverything is there. To use the tools by hand in this shell:\n");
     println!("    export PATH=\"{}:$PATH\"", folders.join(":"));

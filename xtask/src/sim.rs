@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
              ## Raft by itself\n\n{raft}\n\
              ## Planted bugs\n\n\
              Each is found by the same search, and its run then made small.\n\n{bugs}",
-            shell::output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?.trim(),
+            today()?,
             commit()?,
         );
         let path = workspace::root().join(REPORT);
@@ -94,8 +94,13 @@ fn search(kv: &Path, folder: &Path, name: &str, seeds: u64, more: &[&str]) -> Re
     Ok(fs::read_to_string(&report)?)
 }
 
+/// The date, in UTC.
+pub(crate) fn today() -> Result<String> {
+    shell::output(Command::new("date").args(["-u", "+%Y-%m-%d"]))
+}
+
 /// The commit that was tried, and whether files differ from it.
-fn commit() -> Result<String> {
+pub(crate) fn commit() -> Result<String> {
     let git = |arguments: &[&str]| {
         shell::output(shell::command("git", workspace::root()).args(arguments))
     };

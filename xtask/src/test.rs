@@ -14,9 +14,11 @@ pub(crate) fn run() -> Result<()> {
     setup::check_node()?;
     let wasm = Wasm::ensure()?;
     let browser = Browser::ensure()?;
+    let python = setup::ensure_python()?;
     let kv = page::kv(Profile::Debug)?;
     shell::step("native tests", "units, scripts, simulations, real clusters", || {
-        shell::run(workspace::cargo().args(["test", "--workspace"]).env("KV_BIN", &kv))
+        let mut cargo = workspace::cargo();
+        shell::run(cargo.args(["test", "--workspace"]).env("KV_BIN", &kv).env("KV_PYTHON", &python))
     })?;
     sim::planted_bugs(false)?;
     no_std::check(&wasm)?;

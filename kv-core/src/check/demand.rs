@@ -1,10 +1,10 @@
 //! What a person demands of a store, in few words: each demand is one judge or several.
 //!
-//! Whether a store has promised as much is another question; see [`Demand::is_promised`]. Left out is
-//! that the store behaves as if there were one copy of everything ([`super::linear`]): an eventual one
-//! shows concurrent writes side by side, and never promises that.
+//! Whether a store has promised as much is another question; see [`Demand::is_promised`]. That it behaves
+//! as if there were one copy of everything is demanded of the strong keyspace only: an eventual one shows
+//! concurrent writes side by side.
 
-use super::{Operation, Verdict, dots, session};
+use super::{Operation, Verdict, dots, linear, session};
 
 /// Something to be demanded of the answers that clients get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,11 +15,14 @@ pub enum Demand {
     Sessions,
     /// Versions name one write each, and what failed leaves nothing ([`dots::check`]).
     Sound,
+    /// One order of all operations on a key explains every answer ([`linear::check`]). It is about the
+    /// strong keyspace, the others are about the eventual one.
+    Linearizable,
 }
 
 impl Demand {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Latest, Self::Sessions, Self::Sound];
+    pub const ALL: [Self; 4] = [Self::Latest, Self::Sessions, Self::Sound, Self::Linearizable];
 
     /// Its name on every surface.
     #[must_use]
@@ -28,6 +31,7 @@ impl Demand {
             Self::Latest => "latest",
             Self::Sessions => "sessions",
             Self::Sound => "sound",
+            Self::Linearizable => "linearizable",
         }
     }
 
@@ -42,7 +46,7 @@ impl Demand {
     pub fn is_promised(self, quorums_overlap: bool) -> bool {
         match self {
             Self::Latest | Self::Sessions => quorums_overlap,
-            Self::Sound => true,
+            Self::Sound | Self::Linearizable => true,
         }
     }
 
@@ -53,6 +57,12 @@ impl Demand {
         matches!(self, Self::Latest | Self::Sessions)
     }
 
+    /// Whether it is about the strong keyspace, and not about the eventual one.
+    #[must_use]
+    pub fn is_of_strong(self) -> bool {
+        self == Self::Linearizable
+    }
+
     /// Judges whether a history is as demanded.
     #[must_use]
     pub fn judge(self, history: &[Operation]) -> Verdict {
@@ -60,6 +70,7 @@ impl Demand {
             Self::Latest => dots::check_overlapping(history),
             Self::Sessions => session::check(history),
             Self::Sound => dots::check(history),
+            Self::Linearizable => linear::check(history, linear::Bounds::default()),
         }
     }
 }

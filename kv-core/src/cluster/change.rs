@@ -6,13 +6,14 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 
 use crate::error::RequestError;
 use crate::id::{ClusterId, Epoch, Index, NodeId};
 use crate::message::ClusterCommand;
-use crate::ordered::Set;
+use crate::ordered::{Map, Set};
 use crate::ring::Ring;
-use crate::ring::layout::{Layout, Member, Move, Stage};
+use crate::ring::layout::{Layout, Member, Move, SHARDS, Shard, Stage};
 use crate::settings::Setting;
 
 /// The most members of a cluster.
@@ -36,7 +37,9 @@ pub fn found(
     member: Member,
     partitions: u16,
     replicas: u64,
+    shards: u32,
 ) -> Layout {
+    let shard = Shard { replicas: [founder].into() };
     Layout {
         cluster,
         epoch: Epoch(1),
@@ -47,6 +50,7 @@ pub fn found(
         replicas,
         ring_epoch: Epoch(1),
         moving: None,
+        shards: vec![shard; shards.min(*SHARDS.end()) as usize],
     }
 }
 
@@ -69,6 +73,7 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
             };
             layout.members.insert(node, member);
             move_partitions(&mut layout, next);
+            place_shards(&mut layout);
         }
         ClusterCommand::SetAddress { node, address } => {
             let Some(member) = layout.members.get_mut(node) else { return Ok(layout) };
@@ -81,6 +86,7 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
             check_removal(&layout, *node)?;
             layout.members.remove(node);
             move_partitions(&mut layout, next);
+            place_shards(&mut layout);
         }
         ClusterCommand::SetReplicas(replicas) => {
             Setting::Replicas.check(*replicas).map_err(RequestError::Invalid)?;
@@ -94,6 +100,7 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
             }
             move_partitions(&mut layout, next);
             layout.replicas = *replicas;
+            place_shards(&mut layout);
         }
         ClusterCommand::MoveDone { node, since } => {
             if !note_done(&mut layout, *node, *since) {
@@ -164,6 +171,37 @@ fn move_partitions(layout: &mut Layout, next: Epoch) {
     moving.done.clear();
 }
 
+/// Places each shard on so many members as there are replicas. Who has one keeps it, as long as it is a
+/// member; who is needed in addition is the member with the fewest shards, and who is one too many the one
+/// with the most.
+fn place_shards(layout: &mut Layout) {
+    let members: Set<NodeId> = layout.members.keys().copied().collect();
+    let wanted = usize::try_from(layout.replicas).unwrap_or(usize::MAX).min(members.len());
+    let mut load: Map<NodeId, u64> = members.iter().map(|node| (*node, 0)).collect();
+    for shard in &mut layout.shards {
+        shard.replicas.retain(|node| members.contains(node));
+        for node in &shard.replicas {
+            *load.entry(*node).or_default() += 1;
+        }
+    }
+    let load_of = |load: &Map<NodeId, u64>, node: &NodeId| load.get(node).copied();
+    for shard in &mut layout.shards {
+        while wanted < shard.replicas.len() {
+            let most = shard.replicas.iter().max_by_key(|node| (load_of(&load, node), **node));
+            let Some(most) = most.copied() else { break };
+            shard.replicas.remove(&most);
+            *load.entry(most).or_default() -= 1;
+        }
+        while shard.replicas.len() < wanted {
+            let free = members.difference(&shard.replicas);
+            let fewest = free.min_by_key(|node| (load_of(&load, node), **node));
+            let Some(fewest) = fewest.copied() else { break };
+            shard.replicas.insert(fewest);
+            *load.entry(fewest).or_default() += 1;
+        }
+    }
+}
+
 /// Notes the report of a member; says whether the stage is complete with it.
 fn note_done(layout: &mut Layout, node: NodeId, since: Epoch) -> bool {
     let Some(moving) = &mut layout.moving else { return false };
@@ -221,7 +259,7 @@ mod tests {
             address: String::new(),
             since: Epoch(0),
         };
-        found(ClusterId(1), NodeId::of_name("n1"), member, 8, 3)
+        found(ClusterId(1), NodeId::of_name("n1"), member, 8, 3, 2)
     }
 
     fn after(layout: &Layout, command: &ClusterCommand) -> Layout {

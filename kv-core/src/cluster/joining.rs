@@ -70,6 +70,9 @@ impl Joining {
     }
 }
 
+/// Why a node with such keys is not taken in.
+const KEEPS: &str = "the node that would have to join holds keys of the strong keyspace, which it would lose: delete them, or start it with an empty data folder";
+
 impl Cluster {
     /// What a node that is in no cluster does: found one, or ask around.
     pub fn seek_membership(
@@ -90,7 +93,14 @@ impl Cluster {
                 since: Epoch(1),
             };
             let cluster = ClusterId(entropy.max(1));
-            let layout = change::found(cluster, self.me.node, member, self.partitions, replicas);
+            let layout = change::found(
+                cluster,
+                self.me.node,
+                member,
+                self.partitions,
+                replicas,
+                self.shards,
+            );
             out.event(EventKind::Founded(cluster));
             return Some(Adoption { layout, switched: true });
         }
@@ -155,6 +165,9 @@ impl Cluster {
             return Some(String::from(
                 "both nodes belong to clusters of several members, which cannot become one: start the new node with an empty data folder",
             ));
+        }
+        if size.members > 0 && size.keeps {
+            return Some(String::from(KEEPS));
         }
         if who.cluster.is_some() && size.partitions != self.partitions {
             return Some(format!(
@@ -226,6 +239,8 @@ impl Cluster {
                 "both nodes belong to clusters of several members, which cannot become one",
                 out,
             );
+        } else if self.yields_to(mine.members, theirs, size.members) && self.keeps {
+            refuse(KEEPS, out);
         } else if self.yields_to(mine.members, theirs, size.members) {
             self.joining.merging = Some((from, now.mono + PATIENCE));
             self.ask_to_join(from, out);
@@ -289,6 +304,6 @@ impl Cluster {
 
     fn size(&self) -> ClusterSize {
         let members = self.membership().map_or(0, |layout| layout.members.len() as u64);
-        ClusterSize { members, partitions: self.partitions }
+        ClusterSize { members, partitions: self.partitions, keeps: self.keeps }
     }
 }

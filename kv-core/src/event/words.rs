@@ -13,6 +13,7 @@ impl EventKind {
     pub fn words(&self, name: impl Fn(NodeId) -> String) -> String {
         match self {
             Self::Raft { group, event } => format!("group {} {}", group.0, event.words(name)),
+            Self::ShardLeft(shard) => format!("no longer holds shard {}", shard.0),
             Self::LinkUp(node) => format!("link to {} is up", name(*node)),
             Self::LinkDown(node) => format!("link to {} is down", name(*node)),
             Self::Suspected { node, silent } => {

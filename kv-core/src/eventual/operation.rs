@@ -163,7 +163,8 @@ impl Operation {
             Request::ListLocal { .. }
             | Request::Set { .. }
             | Request::AddPeer { .. }
-            | Request::RemoveMember { .. } => {
+            | Request::RemoveMember { .. }
+            | Request::Strong { .. } => {
                 return Err(RequestError::Invalid(String::from(
                     "only reads and writes of keys have a coordinator",
                 )));

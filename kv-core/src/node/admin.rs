@@ -1,5 +1,6 @@
 //! Requests that change the cluster or its settings.
 
+use alloc::format;
 use alloc::string::String;
 
 use super::Node;
@@ -8,8 +9,9 @@ use crate::codec;
 use crate::disk::Disk;
 use crate::error::RequestError;
 use crate::event::{EventKind, Operation};
-use crate::id::{LogPosition, RequestId};
+use crate::id::{LogPosition, NodeId, RequestId};
 use crate::message::ClusterCommand;
+use crate::request::strong::StrongRequest;
 use crate::request::{Reply, Request};
 use crate::settings::{Setting, SettingsDocument};
 use crate::storage::{Batch, StoreError};
@@ -47,6 +49,19 @@ impl Node {
         match wish {
             Some(&(_, replicas)) => self.wish(now, id, Wish::Replicas(replicas)),
             None => self.out.reply(id, at, Ok(Reply::Done)),
+        }
+    }
+
+    /// Lets a member go, unless a replicated log would be left without a majority that can be reached.
+    pub(super) fn remove_member(&mut self, now: Now, id: RequestId, node: NodeId, force: bool) {
+        match self.loses_majority(node).filter(|_| !force) {
+            None => self.wish(now, id, Wish::Without(node)),
+            Some(what) => {
+                let words = format!(
+                    "without it {what} would have no majority of replicas that can be reached; nothing was changed, bring others back first, or force it"
+                );
+                self.out.reply(id, LogPosition::START, Err(RequestError::Conflict(words)));
+            }
         }
     }
 
@@ -128,5 +143,12 @@ pub(super) fn operation_of(request: &Request) -> Operation {
         Request::Set { .. } => Operation::Set,
         Request::AddPeer { .. } => Operation::AddPeer,
         Request::RemoveMember { .. } => Operation::RemoveMember,
+        Request::Strong { request, .. } => match request {
+            StrongRequest::Get { .. } => Operation::Get,
+            StrongRequest::Write { .. } => Operation::Write,
+            StrongRequest::Scan { .. } => Operation::Scan,
+            StrongRequest::Watch { .. } => Operation::Watch,
+            StrongRequest::OpenSession { .. } => Operation::OpenSession,
+        },
     }
 }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use crate::codec;
 use crate::eventual::{parse_lease_key, parse_object_key};
 use crate::raft;
+use crate::strong;
 use crate::version::Object;
 
 /// How many bytes of a value are shown.
@@ -22,6 +23,9 @@ pub fn key_words(key: &[u8]) -> String {
     }
     if let Some(group) = raft::group_of_key(key) {
         return raft::key_words(key).unwrap_or_else(|| format!("group {}", group.0));
+    }
+    if let Some(words) = strong::key_words(key) {
+        return words;
     }
     match parse_lease_key(key) {
         Some(partition) => format!("counters (partition {})", partition.0),
@@ -45,6 +49,9 @@ pub fn value_words(key: &[u8], value: &[u8]) -> String {
         && let Ok(object) = codec::decode::<Object>(value)
     {
         return object_words(&object);
+    }
+    if let Some(value) = strong::value_of(key, value) {
+        return short(&value);
     }
     if parse_lease_key(key).is_some()
         && let Ok(end) = codec::decode::<u64>(value)

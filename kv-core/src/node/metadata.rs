@@ -99,13 +99,16 @@ impl Node {
     /// What follows from any input for the groups. Returns whether the cluster may have changed by it.
     pub(super) fn settle_groups(&mut self, now: Now, disk: &mut impl Disk) -> bool {
         self.enter_proposals(now);
+        self.enter_strong(now, disk);
         self.review_voters(now);
+        self.review_shards(now);
         self.compact_metadata(now);
         self.serve_state();
         self.groups.settle(now.mono, &mut self.store, disk, &mut self.out);
         self.tell_group_events();
         let installed = self.install_metadata(now, disk);
         let applied = self.apply_metadata(now, disk);
+        self.serve_strong(now, disk);
         installed || applied
     }
 
@@ -122,6 +125,7 @@ impl Node {
     fn tell_group_events(&mut self) {
         while let Some((group, event)) = self.groups.next_event() {
             self.out.event(EventKind::Raft { group, event });
+            self.note_shard_event(group, event);
             if let RaftEvent::Elected { .. } | RaftEvent::Changed { .. } | RaftEvent::ChangeFailed =
                 event
             {
@@ -135,7 +139,7 @@ impl Node {
     /// Applies what is committed. Returns whether there was anything.
     fn apply_metadata(&mut self, now: Now, disk: &mut impl Disk) -> bool {
         let mut any = false;
-        while let Some((group, entry)) = self.groups.next_committed() {
+        while let Some(entry) = self.groups.next_committed(METADATA) {
             any = true;
             let kept = entry.clone();
             let Entry { id, payload: Payload::Command(command) } = entry else { continue };
@@ -145,7 +149,7 @@ impl Node {
             if let Some(adoption) = self.cluster.apply(id.index, epoch, &command)
                 && !self.adopt_committed(now, adoption, disk)
             {
-                self.groups.put_back(now.mono, group, kept);
+                self.groups.put_back(now.mono, METADATA, kept);
                 return false;
             }
         }
@@ -198,7 +202,9 @@ impl Node {
         let Some(group) = self.groups.touch(METADATA) else { return };
         if group.take_snapshot_wanted() {
             let bytes = Bytes::from(codec::encode(layout));
-            self.state = group.snapshot_made([hash::of(&bytes)].into()).map(|made| (made, bytes));
+            self.state = group
+                .snapshot_made(group.applied(), [hash::of(&bytes)].into())
+                .map(|made| (made, bytes));
         }
         while let Some((to, snapshot, number)) = group.next_chunk() {
             let made = |(manifest, _): &&(Manifest, Bytes)| manifest.id() == snapshot;

@@ -25,10 +25,11 @@ use crate::outbox::Outbox;
 use crate::raft;
 use crate::raft::groups::Groups;
 use crate::ring::PARTITIONS;
-use crate::ring::layout::Layout;
+use crate::ring::layout::{Layout, SHARDS};
 use crate::rng::Rng;
 use crate::settings::{Setting, Settings, SettingsDocument};
 use crate::storage::{self, Batch, Store};
+use crate::strong::Strong;
 use crate::time::{HybridClock, Now};
 use crate::timers::TimerTable;
 
@@ -134,11 +135,13 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
     let gossip_rng = Rng::new(rng.any());
     let mut node = Node {
         gossip: Gossip::new(me, incarnation, count, document, gossip_rng),
-        cluster: Cluster::new(now, hello, boot.partitions, boot.founding, layout),
+        cluster: Cluster::new(now, hello, (boot.partitions, boot.shards), boot.founding, layout),
         eventual: Eventual::new(me, incarnation, count, leases),
+        strong: Strong::new(me, count),
         groups: Groups::default(),
         state: None,
         voters_due: false,
+        shards_due: false,
         store,
         out,
         clock: HybridClock::default(),
@@ -150,12 +153,14 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
         full: false,
         halted: None,
     };
-    node.open_metadata(now, &*disk).map_err(|error| match error {
+    let opened = node.open_metadata(now, &*disk);
+    opened.and_then(|()| node.open_shards(now, &*disk)).map_err(|error| match error {
         raft::OpenError::Unreadable(fault) => OpenError::Damaged("a replicated log", fault),
         raft::OpenError::Malformed(what) => OpenError::Unreadable(what),
     })?;
     node.gossip.document_written(at);
     node.timers.set(super::SCRUB_TIMER, now.mono + super::SCRUB);
+    node.timers.set(super::REVIEW_TIMER, now.mono + super::REVIEW);
     node.resume(now, at, disk);
     Ok(node)
 }
@@ -167,6 +172,7 @@ impl Node {
         if let Some(layout) = self.cluster.membership().cloned() {
             self.gossip.adopt(now, &layout, &self.settings);
             self.with_eventual(now, disk, |eventual, ground| eventual.on_layout(ground));
+            self.follow_shards(now, disk);
         } else {
             let entropy = self.rng.any();
             let replicas = self.settings.get(Setting::Replicas);
@@ -194,6 +200,14 @@ fn check(boot: &Boot) -> Result<(), OpenError> {
             PARTITIONS.start(),
             PARTITIONS.end(),
             boot.partitions
+        )));
+    }
+    if !SHARDS.contains(&boot.shards) {
+        return Err(OpenError::Invalid(format!(
+            "the number of shards is from {} to {}, not {}",
+            SHARDS.start(),
+            SHARDS.end(),
+            boot.shards
         )));
     }
     Ok(())

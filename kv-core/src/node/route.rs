@@ -38,9 +38,11 @@ impl Node {
                 self.cluster.on_join_refused(from, cluster, later, reason, &mut self.out);
             }
             Message::Invite { size } => {
+                self.note_keys(&*disk);
                 self.cluster.on_invite(now, from, cluster, size, &mut self.out);
             }
             Message::Adopt(layout) => {
+                self.note_keys(&*disk);
                 if let Some(adoption) = self.cluster.consider(*layout) {
                     self.adopt(now, adoption, disk);
                 }
@@ -92,6 +94,11 @@ impl Node {
             }
             Message::Propose { epoch, command } => {
                 self.on_propose(from, epoch, command);
+            }
+            Message::Strong(messages) => {
+                self.with_strong(now, disk, |strong, ground| {
+                    strong.on_messages(ground, from, messages);
+                });
             }
             message => {
                 let rest = self.with_eventual(now, disk, |eventual, ground| {

@@ -84,7 +84,7 @@ impl Node {
             settings: self.settings.clone(),
             choices: self.gossip.document().clone(),
             storage: self.store.view(),
-            requests_open: self.eventual.open_requests(),
+            requests_open: self.eventual.open_requests() + self.strong.open_requests(),
             outputs_held: self.out.held(),
             counters: self.out.counters(),
             groups: self.groups.iter().map(Group::view).collect(),

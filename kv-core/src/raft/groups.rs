@@ -32,7 +32,9 @@ pub struct Groups {
     /// The groups whose writes were refused, and when they are tried again.
     refused: Set<GroupId>,
     retry_at: Option<Mono>,
-    committed: VecDeque<(GroupId, Entry)>,
+    committed: Map<GroupId, VecDeque<Entry>>,
+    /// The groups to which something has happened since somebody asked.
+    stirred: Set<GroupId>,
     reads: VecDeque<(GroupId, ReadId, Result<Index, ReadError>)>,
     events: VecDeque<(GroupId, RaftEvent)>,
 }
@@ -115,9 +117,9 @@ impl Groups {
         }
     }
 
-    /// All groups go by these times and bounds from now on.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.groups.values_mut().for_each(|group| group.set_limits(limits));
+    /// Each group goes by these times and bounds from now on.
+    pub fn set_limits(&mut self, limits: impl Fn(GroupId) -> Limits) {
+        self.groups.iter_mut().for_each(|(id, group)| group.set_limits(limits(*id)));
     }
 
     /// Ends the turn: what the touched groups brought is written and sent.
@@ -133,14 +135,44 @@ impl Groups {
         }
     }
 
-    /// The next entry for a state machine.
-    pub fn next_committed(&mut self) -> Option<(GroupId, Entry)> {
-        self.committed.pop_front()
+    /// Lets a group go.
+    pub fn remove(&mut self, group: GroupId) {
+        self.groups.remove(&group);
+        self.committed.remove(&group);
+        if let Some(deadline) = self.deadline_of.remove(&group) {
+            self.deadlines.remove(&(deadline, group));
+        }
+        for groups in [&mut self.touched, &mut self.unsynced, &mut self.refused, &mut self.stirred]
+        {
+            groups.remove(&group);
+        }
+        self.reads.retain(|(id, ..)| *id != group);
+        self.events.retain(|(id, _)| *id != group);
+    }
+
+    /// The groups to which something has happened since this was last asked.
+    pub fn take_stirred(&mut self) -> Set<GroupId> {
+        core::mem::take(&mut self.stirred)
+    }
+
+    /// The groups that have entries for their state machines.
+    pub fn with_committed(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.committed.keys().copied()
+    }
+
+    /// The next entry for the state machine of a group.
+    pub fn next_committed(&mut self, group: GroupId) -> Option<Entry> {
+        let entries = self.committed.get_mut(&group)?;
+        let entry = entries.pop_front();
+        if entries.is_empty() {
+            self.committed.remove(&group);
+        }
+        entry
     }
 
     /// The state machine could not take an entry: it is shown again, after a while.
     pub fn put_back(&mut self, now: Mono, group: GroupId, entry: Entry) {
-        self.committed.push_front((group, entry));
+        self.committed.entry(group).or_default().push_front(entry);
         self.retry_at.get_or_insert(now + RETRY);
     }
 
@@ -195,11 +227,12 @@ impl Groups {
     /// Takes what a group wants done.
     fn collect(&mut self, id: GroupId, frames: &mut Frames) {
         let Some(group) = self.groups.get_mut(&id) else { return };
+        self.stirred.insert(id);
         while let Some((to, at, message)) = group.next_message() {
             frames.add(to.node, at, message);
         }
         while let Some(entry) = group.next_committed() {
-            self.committed.push_back((id, entry));
+            self.committed.entry(id).or_default().push_back(entry);
         }
         while let Some((read, result)) = group.next_read() {
             self.reads.push_back((id, read, result));

@@ -18,7 +18,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{PARTITIONS, Ring};
-use crate::id::{ClusterId, Epoch, Incarnation, Index, NodeId, PartitionId};
+use crate::hash;
+use crate::id::{
+    ClusterId, Epoch, GroupId, Incarnation, Index, NodeId, PartitionId, Replica, ShardId,
+};
 use crate::ordered::{Map, Set};
 use crate::settings::Setting;
 
@@ -86,6 +89,33 @@ pub struct Layout {
     pub ring_epoch: Epoch,
     /// What partitions move away from, until they have arrived.
     pub moving: Option<Move>,
+    /// The shards of the strong keyspace, in their order. There are as many as at the founding.
+    pub shards: Vec<Shard>,
+}
+
+/// One shard of the strong keyspace: a replicated log on some members. Each shard has an equal part of the
+/// hash space.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Where it is to be, and who is to vote in it. Its leader brings that about.
+    pub replicas: Set<NodeId>,
+}
+
+/// The fewest and the most shards of a cluster.
+pub const SHARDS: core::ops::RangeInclusive<u32> = 1..=1_024;
+
+impl ShardId {
+    /// The Raft group of the shard; the metadata group comes before all of them.
+    #[must_use]
+    pub const fn group(self) -> GroupId {
+        GroupId(self.0 as u64 + 1)
+    }
+
+    /// The shard of a Raft group, if it is one of a shard.
+    #[must_use]
+    pub fn of_group(group: GroupId) -> Option<Self> {
+        u32::try_from(group.0.checked_sub(1)?).ok().map(Self)
+    }
 }
 
 impl Layout {
@@ -177,6 +207,29 @@ impl Layout {
         self.members.get(&node).is_some_and(|member| member.incarnation == incarnation)
     }
 
+    /// The shard of a key of the strong keyspace; none if there are no shards.
+    #[must_use]
+    pub fn shard_of(&self, key: &[u8]) -> Option<ShardId> {
+        let shards = u128::try_from(self.shards.len()).ok().filter(|shards| *shards > 0)?;
+        Some(ShardId(((u128::from(hash::of(key)) * shards) >> 64) as u32))
+    }
+
+    /// Who is to hold a shard; nobody if there is no such shard.
+    pub fn holders(&self, shard: ShardId) -> impl Iterator<Item = NodeId> + '_ {
+        let shard = self.shards.get(shard.0 as usize);
+        shard.into_iter().flat_map(|shard| &shard.replicas).copied()
+    }
+
+    /// The same with their data folders.
+    #[must_use]
+    pub fn replicas_of(&self, shard: ShardId) -> Set<Replica> {
+        let replica = |node: NodeId| {
+            let member = self.members.get(&node)?;
+            Some(Replica { node, incarnation: member.incarnation })
+        };
+        self.holders(shard).filter_map(replica).collect()
+    }
+
     /// The name of a member, or its id where it is none.
     #[must_use]
     pub fn name_of(&self, node: NodeId) -> String {
@@ -198,5 +251,6 @@ impl Layout {
             && self.epoch <= EPOCH_MAX
             && Setting::Replicas.check(self.replicas).is_ok()
             && !self.members.is_empty()
+            && SHARDS.contains(&(self.shards.len() as u32))
     }
 }

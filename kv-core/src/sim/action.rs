@@ -185,6 +185,30 @@ pub enum ClientOperation {
         /// The key.
         key: Bytes,
     },
+    /// The same in the strong keyspace. Generated clients with an odd number name their writes.
+    Strong(StrongOperation),
+}
+
+/// What a client asks of the strong keyspace in a simulated run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StrongOperation {
+    /// Read a key.
+    Get {
+        /// The key.
+        key: Bytes,
+    },
+    /// Write a key.
+    Put {
+        /// The key.
+        key: Bytes,
+        /// The value.
+        value: Bytes,
+    },
+    /// Delete a key.
+    Delete {
+        /// The key.
+        key: Bytes,
+    },
 }
 
 impl ClientOperation {
@@ -193,7 +217,29 @@ impl ClientOperation {
     pub fn key(&self) -> &Bytes {
         match self {
             Self::Get { key } | Self::Put { key, .. } | Self::Delete { key } => key,
+            Self::Strong(
+                StrongOperation::Get { key }
+                | StrongOperation::Put { key, .. }
+                | StrongOperation::Delete { key },
+            ) => key,
         }
+    }
+
+    /// Whether it is one of the strong keyspace.
+    #[must_use]
+    pub fn is_strong(&self) -> bool {
+        matches!(self, Self::Strong(_))
+    }
+
+    /// The same of the strong keyspace.
+    #[must_use]
+    pub fn in_strong(self) -> Self {
+        Self::Strong(match self {
+            Self::Get { key } => StrongOperation::Get { key },
+            Self::Put { key, value } => StrongOperation::Put { key, value },
+            Self::Delete { key } => StrongOperation::Delete { key },
+            Self::Strong(operation) => operation,
+        })
     }
 }
 

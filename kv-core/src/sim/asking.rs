@@ -13,6 +13,7 @@ use crate::error::RequestError;
 use crate::id::RequestId;
 use crate::io::Input;
 use crate::request::Request;
+use crate::request::strong::{SessionSeq, StrongRequest};
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
 
@@ -27,7 +28,10 @@ impl World {
         operation: ClientOperation,
     ) {
         let quorum = Some(self.workload().quorum).filter(|nodes| *nodes > 0);
-        let request = client::request(&operation, quorum);
+        let name = client
+            .filter(|_| operation.is_strong())
+            .and_then(|client| self.name_write(node, client));
+        let request = client::request(&operation, quorum, name);
         let number = self.clients.call(self.now(), client, node, operation);
         let purpose = Purpose::Operation { number, client: client.filter(|_| waits) };
         if self.is_up(node) {
@@ -46,10 +50,23 @@ impl World {
             Purpose::Operation { .. } => {
                 Some(self.queue.enter(self.patience(node), Due::GiveUp { request: id }))
             }
-            Purpose::Settings | Purpose::FirstSettings => None,
+            Purpose::Session { .. } | Purpose::Settings | Purpose::FirstSettings => None,
         };
         self.clients.open(id, Open { node, purpose, gives_up });
         self.tell(node, Input::Request { id, request });
+    }
+
+    /// The name of the next write of a client, if it gives its writes names. It opens its sessions first,
+    /// and until they are open its writes have none.
+    fn name_write(&mut self, node: u16, client: u16) -> Option<SessionSeq> {
+        let shards = self.config().shards;
+        let name = self.sessions.name(client, shards);
+        if let Some(shard) = self.sessions.to_open(client, shards).filter(|_| self.is_up(node)) {
+            let request = StrongRequest::OpenSession { shard };
+            let request = Request::Strong { request, timeout: None };
+            self.ask(node, Purpose::Session { client, shard }, request);
+        }
+        name
     }
 
     /// A node has answered a request.
@@ -109,6 +126,9 @@ impl World {
     fn ended(&mut self, purpose: Purpose, outcome: Outcome) {
         match purpose {
             Purpose::Operation { number, client } => {
+                if let Some(client) = client {
+                    self.sessions.answered(client, &outcome);
+                }
                 self.clients.end(self.now(), number, outcome);
                 let now = self.now();
                 let next =
@@ -118,6 +138,7 @@ impl World {
                 }
             }
             Purpose::FirstSettings => self.first_settings_ended(outcome.is_ok()),
+            Purpose::Session { client, shard } => self.sessions.opened(client, shard, &outcome),
             Purpose::Settings => {}
         }
     }

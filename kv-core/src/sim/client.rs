@@ -6,12 +6,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::action::ClientOperation;
+use super::action::{ClientOperation, StrongOperation};
 use super::queue::Ticket;
 use super::recent::Recent;
 use crate::error::RequestError;
-use crate::id::RequestId;
+use crate::id::{RequestId, ShardId};
 use crate::ordered::Map;
+use crate::request::strong::{
+    self, Condition, Freshness, SessionSeq, StrongRequest, WriteOperation,
+};
 use crate::request::{Basis, QuorumOptions, Reply, Request};
 use crate::time::Mono;
 
@@ -40,6 +43,8 @@ pub struct OperationRecord {
 pub(super) enum Purpose {
     /// The operation of this number, and the generated client that waits for it, if one does.
     Operation { number: u64, client: Option<u16> },
+    /// A generated client opens a session in a shard.
+    Session { client: u16, shard: ShardId },
     /// An action that changes settings.
     Settings,
     /// The settings with which the run begins.
@@ -125,8 +130,12 @@ pub(super) fn in_doubt(words: &str) -> Outcome {
 }
 
 /// What a client sends a node for an operation that is to ask so many replicas, or as many as the
-/// settings say if none.
-pub(super) fn request(operation: &ClientOperation, quorum: Option<u32>) -> Request {
+/// settings say if none. A write of the strong keyspace may have a name.
+pub(super) fn request(
+    operation: &ClientOperation,
+    quorum: Option<u32>,
+    name: Option<SessionSeq>,
+) -> Request {
     let options =
         QuorumOptions { read_quorum: quorum, write_quorum: quorum, ..QuorumOptions::default() };
     let basis = Basis::ReadFirst;
@@ -134,5 +143,20 @@ pub(super) fn request(operation: &ClientOperation, quorum: Option<u32>) -> Reque
         ClientOperation::Get { key } => Request::Get { key, options },
         ClientOperation::Put { key, value } => Request::Put { key, value, basis, options },
         ClientOperation::Delete { key } => Request::Delete { key, basis, options },
+        ClientOperation::Strong(operation) => strong_request(operation, name),
     }
+}
+
+fn strong_request(operation: StrongOperation, session: Option<SessionSeq>) -> Request {
+    let freshness = Freshness::Linearizable;
+    let write = |key, action| {
+        let operation = WriteOperation { key, condition: Condition::Any, action };
+        StrongRequest::Write { operations: Vec::from([operation]), session }
+    };
+    let request = match operation {
+        StrongOperation::Get { key } => StrongRequest::Get { key, freshness },
+        StrongOperation::Put { key, value } => write(key, strong::Action::Put { value, ttl: None }),
+        StrongOperation::Delete { key } => write(key, strong::Action::Delete),
+    };
+    Request::Strong { request, timeout: None }
 }

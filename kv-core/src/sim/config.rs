@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::TimedAction;
 use crate::ring::PARTITIONS;
+use crate::ring::layout::SHARDS;
 use crate::rng::{Ratio, Rng};
 use crate::settings::{Setting, Settings};
 use crate::time::{Micros, Mono};
@@ -24,6 +25,8 @@ pub struct SimConfig {
     pub nodes: u16,
     /// Into how many partitions the hash space is cut: a power of two.
     pub partitions: u16,
+    /// How many shards the strong keyspace has.
+    pub shards: u32,
     /// The network at first.
     pub network: NetworkConfig,
     /// How long a sync takes.
@@ -57,6 +60,14 @@ impl SimConfig {
                 self.partitions
             ));
         }
+        if !SHARDS.contains(&self.shards) {
+            return refuse(format!(
+                "the number of shards is from {} to {}, not {}",
+                SHARDS.start(),
+                SHARDS.end(),
+                self.shards
+            ));
+        }
         check_wait(self.sync)?;
         Settings::default().with(&self.settings).map_err(ActionRefused)?;
         self.network.check()?;
@@ -70,6 +81,7 @@ impl Default for SimConfig {
             seed: 1,
             nodes: 5,
             partitions: 64,
+            shards: 1,
             network: NetworkConfig::default(),
             sync: Micros(2_000),
             settings: Vec::new(),
@@ -214,11 +226,14 @@ pub struct Workload {
     pub writes: Ratio,
     /// How many replicas every operation asks for, also those of actions; what the settings say if zero.
     pub quorum: u32,
+    /// How many of the operations are of the strong keyspace.
+    pub strong: Ratio,
 }
 
 impl Default for Workload {
     fn default() -> Self {
-        Self { clients: 4, per_second: 0, keys: 8, writes: Ratio::per_mille(500), quorum: 0 }
+        let (writes, strong) = (Ratio::per_mille(500), Ratio::ZERO);
+        Self { clients: 4, per_second: 0, keys: 8, writes, quorum: 0, strong }
     }
 }
 
@@ -241,7 +256,8 @@ impl Workload {
         if !(1..=Self::KEYS_MAX).contains(&self.keys) {
             return refuse(format!("a workload uses from 1 to {} keys", Self::KEYS_MAX));
         }
-        check_ratio("writes", self.writes)
+        check_ratio("writes", self.writes)?;
+        check_ratio("strong", self.strong)
     }
 }
 

@@ -4,13 +4,14 @@
 
 use alloc::vec::Vec;
 
-use super::action::ClientOperation;
+use super::action::{ClientOperation, StrongOperation};
 use super::client::OperationRecord;
 use super::world::World;
-use crate::check::{Answer, End, Kind, Operation, Outcome, Versions};
+use crate::check::{Answer, Demand, End, Kind, Operation, Outcome, Versions};
 use crate::error::RequestError;
 use crate::ordered::Map;
 use crate::request::Reply;
+use crate::request::strong::StrongReply;
 use crate::time::Mono;
 
 /// All operations of a run.
@@ -57,10 +58,11 @@ impl History {
         self.records.values()
     }
 
-    /// What judges are given.
+    /// What judges of a demand are given: the operations of the keyspace that it is about.
     #[must_use]
-    pub fn operations(&self) -> Vec<Operation> {
-        self.records.values().map(Operation::from).collect()
+    pub fn operations(&self, demand: Demand) -> Vec<Operation> {
+        let records = self.records.values();
+        records.filter(|record| concerns(demand, record)).map(Operation::from).collect()
     }
 
     /// Whether none is missing, because the world was followed often enough.
@@ -76,15 +78,26 @@ impl History {
     }
 }
 
+/// Whether a demand is about an operation.
+pub(super) fn concerns(demand: Demand, record: &OperationRecord) -> bool {
+    record.operation.is_strong() == demand.is_of_strong()
+}
+
 /// Operations that no client began have clients of their own, with numbers above this.
 const NOBODY: u64 = 1 << 32;
 
 impl From<&OperationRecord> for Operation {
     fn from(record: &OperationRecord) -> Self {
         let kind = match &record.operation {
-            ClientOperation::Get { .. } => Kind::Read,
-            ClientOperation::Put { value, .. } => Kind::Write(value.clone()),
-            ClientOperation::Delete { .. } => Kind::Delete,
+            ClientOperation::Get { .. } | ClientOperation::Strong(StrongOperation::Get { .. }) => {
+                Kind::Read
+            }
+            ClientOperation::Put { value, .. }
+            | ClientOperation::Strong(StrongOperation::Put { value, .. }) => {
+                Kind::Write(value.clone())
+            }
+            ClientOperation::Delete { .. }
+            | ClientOperation::Strong(StrongOperation::Delete { .. }) => Kind::Delete,
         };
         let end = record.outcome.as_ref().map(|(at, outcome)| {
             let outcome = match outcome {
@@ -121,7 +134,10 @@ fn answer(reply: &Reply) -> Answer {
             let versions = Versions { dots, context: context.clone(), epoch: receipt.epoch };
             Answer { values: Vec::new(), versions: Some(versions) }
         }
-        Reply::Keys(_) | Reply::Done => Answer::default(),
+        Reply::Strong(StrongReply::Value { record: Some(record), .. }) => {
+            Answer { values: Vec::from([record.value.clone()]), versions: None }
+        }
+        Reply::Keys(_) | Reply::Strong(_) | Reply::Done => Answer::default(),
     }
 }
 
@@ -149,13 +165,18 @@ mod tests {
             history.follow(&world);
         }
         assert!(history.is_whole() && history.end() > 1_500);
-        let open = history.operations().iter().filter(|operation| operation.end.is_none()).count();
+        let open = history
+            .operations(Demand::Latest)
+            .iter()
+            .filter(|operation| operation.end.is_none())
+            .count();
         assert!(open < 100, "{open} are open");
         let mut late = History::default();
         late.follow(&world);
         assert!(!late.is_whole());
-        let skipped = history.operations().len() - late.operations().len();
-        assert_eq!(history.operations()[skipped..], late.operations());
+        let skipped =
+            history.operations(Demand::Latest).len() - late.operations(Demand::Latest).len();
+        assert_eq!(history.operations(Demand::Latest)[skipped..], late.operations(Demand::Latest));
     }
 
     #[test]
@@ -164,7 +185,7 @@ mod tests {
         let mut history = History::default();
         world.run_until(world.now() + Micros::from_millis(2_000), u64::MAX);
         history.follow(&world);
-        let mut operations = history.operations();
+        let mut operations = history.operations(Demand::Latest);
         assert_eq!(dots::check_overlapping(&operations), Verdict::Holds);
         let found = operations.iter_mut().rev().find_map(|operation| match &mut operation.end {
             Some(End { outcome: Outcome::Done(answer), .. }) if !answer.values.is_empty() => {

@@ -92,6 +92,7 @@ impl Host {
             address: format!("{}:7000", self.name),
             entropy: self.entropy.any(),
             partitions: config.partitions,
+            shards: config.shards,
             founding: Founding::Listed { nodes },
             storage: StoreOptions::SIMULATED,
         };

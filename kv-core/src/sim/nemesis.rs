@@ -18,9 +18,10 @@ use super::config::{Chance, LinkConfig, NetworkConfig, SimConfig, Workload};
 use super::fault::{Fault, Faults};
 use super::world::World;
 use crate::disk::Disk;
-use crate::id::{FileKind, Incarnation};
+use crate::id::{FileKind, Incarnation, ShardId};
 use crate::ordered::Map;
-use crate::raft::GroupView;
+use crate::raft::{GroupView, RoleView};
+use crate::ring::layout::Layout;
 use crate::rng::{Ratio, Rng};
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
@@ -83,6 +84,7 @@ impl Nemesis {
             seed,
             nodes,
             partitions,
+            shards: u32::from(partitions / 8).min(2),
             network: if plain { NetworkConfig::default() } else { network },
             sync: Micros(self.rng.between(0, 20_000)),
             settings: alloc::vec![
@@ -97,6 +99,8 @@ impl Nemesis {
                 keys: self.rng.between(1, 12) as u32,
                 writes: Ratio::per_mille(600),
                 quorum: if self.clients_choose { self.majority() as u32 } else { 0 },
+                // What is damaged of the state of a shard is not mended yet.
+                strong: if self.rots { Ratio::ZERO } else { Ratio::per_mille(400) },
             },
         }
     }
@@ -268,7 +272,9 @@ impl Nemesis {
                 && group.membership_at <= group.commit
                 && voters.all(|voter| layout.is_member(voter.node, voter.incarnation))
         };
-        if node == 0 || !whole || self.rots || !founder.groups.iter().all(votes) {
+        let shards = (0..layout.shards.len() as u32).map(ShardId);
+        let spared = || shards.clone().all(|shard| spares(world, &layout, shard, node));
+        if node == 0 || !whole || self.rots || !founder.groups.iter().all(votes) || !spared() {
             return None;
         }
         self.folders.insert(node, mine);
@@ -345,4 +351,19 @@ pub fn run(seed: u64, strikes: u32) -> Option<World> {
     let end = Mono(world.now().0 + 1_000_000);
     world.run_until(end, u64::MAX);
     Some(world)
+}
+
+/// Whether a shard bears the loss of a node's disk: its voters are those of the layout, and those whose disk
+/// is left are a majority.
+fn spares(world: &World, layout: &Layout, shard: ShardId, node: u16) -> bool {
+    let views = (0..world.nodes()).filter_map(|index| world.view(index));
+    let groups = views.flat_map(|view| view.groups).filter(|group| group.group == shard.group());
+    let settled = |group: &GroupView| {
+        !group.membership.is_joint()
+            && group.membership_at <= group.commit
+            && group.membership.voters == layout.replicas_of(shard)
+    };
+    let mut leaders = groups.filter(|group| group.role == RoleView::Leader);
+    let holds = layout.holders(shard).any(|holder| holder == world.node_id(node));
+    leaders.any(|leader| settled(&leader)) && (!holds || layout.holders(shard).count() > 2)
 }

@@ -7,6 +7,7 @@ use super::clock::Clocks;
 use super::config::LinkConfig;
 use super::due::Due;
 use super::world::World;
+use crate::id::{Index, ShardId};
 use crate::node::{Node, NodeView};
 use crate::time::{Micros, Mono};
 
@@ -28,6 +29,13 @@ impl World {
     pub fn view(&self, index: u16) -> Option<NodeView> {
         let host = self.hosts.get(usize::from(index))?;
         Some(host.node()?.view(host.clocks.at(self.now()).mono))
+    }
+
+    /// The shards that a node holds: up to which entry each is applied, and a digest of its state.
+    #[must_use]
+    pub fn shards(&self, index: u16) -> Vec<(ShardId, Index, u64)> {
+        let host = self.hosts.get(usize::from(index));
+        host.and_then(|host| Some(host.node()?.shards(&host.disk))).unwrap_or_default()
     }
 
     /// The true time of a node's next deadline, if it has one; it may be past while the node is paused.

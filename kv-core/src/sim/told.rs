@@ -12,6 +12,7 @@ use super::client::{OperationRecord, Outcome};
 use super::world::World;
 use crate::id::NodeId;
 use crate::ordered::{self, Map};
+use crate::request::strong::StrongReply;
 use crate::request::{Receipt, Reply};
 use crate::version::{Dot, Object};
 
@@ -60,6 +61,7 @@ pub fn operation(names: &Names, record: &OperationRecord) -> String {
             format!("put {key}={}", String::from_utf8_lossy(value))
         }
         ClientOperation::Delete { .. } => format!("delete {key}"),
+        ClientOperation::Strong(_) => record.operation.words(),
     };
     let outcome = match &record.outcome {
         Some((_, outcome)) => told(names, outcome),
@@ -87,7 +89,17 @@ fn told(names: &Names, outcome: &Outcome) -> String {
                 if *siblings > 1 { format!(", {siblings} siblings") } else { String::new() };
             format!("written as {} on {}{beside}", names.of_dot(*dot), on(receipt))
         }
-        Ok(Reply::Keys(_) | Reply::Done) => "done".into(),
+        Ok(Reply::Strong(StrongReply::Value { record, .. })) => match record {
+            Some(record) => {
+                let value = String::from_utf8_lossy(&record.value);
+                format!("{value} (revision {})", record.revision.0)
+            }
+            None => "absent".to_owned(),
+        },
+        Ok(Reply::Strong(StrongReply::Written { revision, .. })) => {
+            format!("written as revision {}", revision.0)
+        }
+        Ok(Reply::Keys(_) | Reply::Strong(_) | Reply::Done) => "done".into(),
         Err(error) => error.to_string(),
     }
 }

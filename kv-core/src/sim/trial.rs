@@ -24,7 +24,7 @@ use super::nemesis::Nemesis;
 use super::shrink;
 use super::world::World;
 use crate::check::{Demand, Objection, Promise, Verdict};
-use crate::ordered::{self, Map};
+use crate::ordered::{Map, Set};
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
 
@@ -267,27 +267,33 @@ impl Trial {
         let keys = self.read_all();
         self.judge_answers(asked);
         self.judge_history();
-        if let Err(words) = state::equal(&self.world, &keys) {
+        let equal = state::equal(&self.world, &keys);
+        if let Err(words) = equal.and_then(|()| state::equal_shards(&self.world)) {
             self.object(Promise::Convergence, words);
         }
     }
 
-    /// Reads every key twice, each time on another node. Returns the keys.
+    /// Reads every key twice, each time on another node. Returns the keys of the eventual keyspace.
     fn read_all(&mut self) -> Vec<Bytes> {
-        let mut keys: Vec<Bytes> =
-            self.history.records().map(|record| record.operation.key().clone()).collect();
-        ordered::sort(&mut keys);
-        keys.dedup();
+        let keys_of = |strong: bool| {
+            let records = self.history.records().map(|record| &record.operation);
+            let some = records.filter(|operation| operation.is_strong() == strong);
+            some.map(|operation| operation.key().clone()).collect::<Set<_>>()
+        };
+        let (keys, strong) = (keys_of(false), keys_of(true));
+        let reads = keys.iter().map(|key| ClientOperation::Get { key: key.clone() });
+        let strong = strong.into_iter().map(|key| ClientOperation::Get { key }.in_strong());
+        let reads: Vec<ClientOperation> = reads.chain(strong).collect();
         for round in 0..2 {
-            for (number, key) in (0..).zip(&keys) {
+            for (number, operation) in (0..).zip(&reads) {
                 let node = (number + round) % self.world.nodes();
-                let operation = ClientOperation::Get { key: key.clone() };
+                let operation = operation.clone();
                 // Refused only where a run is full of actions.
                 self.act(Action::Client { client: None, node, operation });
             }
             self.pass(PATIENCE);
         }
-        keys
+        keys.into_iter().collect()
     }
 
     /// Every operation ended in time, unless its node could not answer; and from the one with this
@@ -324,8 +330,8 @@ impl Trial {
             self.objection.get_or_insert_with(|| objection.clone());
         }
         assert!(self.history.is_whole(), "judges are given every operation");
-        let operations = self.history.operations();
-        let verdicts = self.terms.demands.iter().map(|demand| demand.judge(&operations));
+        let judge = |demand: &Demand| demand.judge(&self.history.operations(*demand));
+        let verdicts = self.terms.demands.iter().map(judge);
         let verdict = verdicts.fold(Verdict::Holds, Verdict::and);
         if let Verdict::Wrong(objection) = verdict {
             // Of an attack that did not heal as well, this is what a reader wants to know first.

@@ -8,7 +8,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::history::History;
+use super::history::{History, concerns};
 use super::timeline::Timeline;
 use super::world::World;
 use crate::check::{Demand, Objection, Operation, Verdict};
@@ -68,7 +68,7 @@ impl Verdicts {
                 Self::OPERATIONS_MAX
             ));
         }
-        let verdict = demand.judge(&known.operations(world));
+        let verdict = demand.judge(&known.operations(world, demand));
         if let Verdict::Wrong(objection) = &verdict {
             // One that was found later in time does not replace it: it was looked for above.
             known.objections.retain(|(to, _)| *to != demand);
@@ -81,7 +81,7 @@ impl Verdicts {
     #[must_use]
     pub fn judged(&self, timeline: &Timeline) -> usize {
         let known = self.branches.get(timeline.branch());
-        known.map_or(0, |known| known.operations(timeline.world()).len())
+        known.map_or(0, |known| known.judged(timeline.world()))
     }
 
     /// The records of some operations of the branch one looks at, as they ended.
@@ -108,18 +108,25 @@ impl Known {
     }
 
     /// What judges are given of the world's moment.
-    fn operations(&self, world: &World) -> Vec<Operation> {
+    fn operations(&self, world: &World, demand: Demand) -> Vec<Operation> {
         if self.steps == world.steps() {
-            return self.history.operations();
+            return self.history.operations(demand);
         }
         let now = world.now();
         let begun = self.history.records().filter(|record| record.called <= now);
         begun
+            .filter(|record| concerns(demand, record))
             .map(|record| {
                 let mut operation = Operation::from(record);
                 operation.end = operation.end.filter(|end| end.at <= now);
                 operation
             })
             .collect()
+    }
+
+    /// How many operations there are of the world's moment.
+    fn judged(&self, world: &World) -> usize {
+        let (all, now) = (self.steps == world.steps(), world.now());
+        self.history.records().filter(|record| all || record.called <= now).count()
     }
 }

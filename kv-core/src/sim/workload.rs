@@ -102,6 +102,7 @@ impl Generator {
         let key = self.rng.between(1, u64::from(workload.keys));
         let writes = self.rng.chance(workload.writes);
         let deletes = self.rng.chance(DELETES);
+        let strong = self.rng.chance(workload.strong);
         let key = Bytes::from(format!("k{key}"));
         let operation = match (writes, deletes) {
             (false, _) => ClientOperation::Get { key },
@@ -111,7 +112,7 @@ impl Generator {
                 ClientOperation::Put { key, value: Bytes::from(value) }
             }
         };
-        (node, operation)
+        (node, if strong { operation.in_strong() } else { operation })
     }
 }
 
@@ -124,8 +125,14 @@ fn mean_pause(workload: Workload) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const WORKLOAD: Workload =
-        Workload { clients: 3, per_second: 100, keys: 3, writes: Ratio::per_mille(500), quorum: 0 };
+    const WORKLOAD: Workload = Workload {
+        clients: 3,
+        per_second: 100,
+        keys: 3,
+        writes: Ratio::per_mille(500),
+        quorum: 0,
+        strong: Ratio::ZERO,
+    };
 
     #[test]
     fn operations_are_drawn_as_the_workload_says() {

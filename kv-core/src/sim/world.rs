@@ -17,6 +17,7 @@ use super::config::{ActionRefused, NetworkConfig, Run, SimConfig, Workload, refu
 use super::disk::SimDisk;
 use super::due::Due;
 use super::host::{Host, State};
+use super::naming::Sessions;
 use super::network::{InFlight, Network};
 use super::queue::Queue;
 use super::recent::Recent;
@@ -62,6 +63,7 @@ pub struct World {
     pub(super) network: Network,
     pub(super) clients: Clients,
     pub(super) generators: Generators,
+    pub(super) sessions: Sessions,
     trace: Recent<TraceEntry>,
     pub(super) actions: Vec<TimedAction>,
     first_settings: FirstSettings,
@@ -115,6 +117,7 @@ impl World {
             network: Network::new(config.seed, config.network),
             clients: Clients::new(),
             generators: Generators::new(config.seed, config.workload),
+            sessions: Sessions::default(),
             trace: Recent::keeping(Self::TRACE),
             actions: Vec::new(),
             first_settings: set,

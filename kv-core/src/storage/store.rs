@@ -74,8 +74,8 @@ enum FlushState {
 }
 
 /// A state of the store that can be read for as long as it is held. Give it back with
-/// [`Store::release`]; until then nothing that it shows is dropped.
-#[derive(Debug, PartialEq, Eq)]
+/// [`Store::release`]; until then nothing that it shows is dropped. A clone is for a clone of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot(u64);
 
 /// How many memtables may wait before writes are refused.

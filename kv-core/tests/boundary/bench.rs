@@ -138,6 +138,7 @@ fn open(entropy: u64, now: Now, disk: &mut SimDisk) -> Node {
         address: "127.0.0.1:1".into(),
         entropy,
         partitions: 8,
+        shards: 1,
         founding: Founding::Alone,
         // Each batch makes a segment, so that a full disk is noticed with the next.
         storage: StoreOptions { segment_bytes: 1, ..StoreOptions::SIMULATED },

@@ -10,3 +10,4 @@ mod membership;
 mod net;
 mod quorum;
 mod requests;
+mod strong;

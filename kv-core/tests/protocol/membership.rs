@@ -30,7 +30,7 @@ fn a_removed_member_comes_to_rest_and_answers_what_it_had_open() {
     net.hold = Box::new(|envelope| matches!(envelope.message, Message::Fetch { .. }));
     let open = [net.request(2, get("a")), net.request(2, put("b", "1"))];
     assert!(open.iter().all(|request| net.answer(2, *request).is_none()));
-    let removed = net.request(0, Request::RemoveMember { node: id(2) });
+    let removed = net.request(0, Request::RemoveMember { node: id(2), force: false });
     net.run(1_500);
     assert_eq!(net.answer(0, removed), Some(&Ok(Reply::Done)));
     assert!(net.layout(2).is_some_and(|layout| !layout.members.contains_key(&id(2))));
@@ -48,7 +48,7 @@ fn a_removed_member_comes_to_rest_and_answers_what_it_had_open() {
 #[test]
 fn a_removed_member_that_is_taken_in_again_hears_of_it_although_the_layout_was_lost() {
     let mut net = Net::cluster(3);
-    assert_eq!(net.ask(0, Request::RemoveMember { node: id(2) }), Ok(Reply::Done));
+    assert_eq!(net.ask(0, Request::RemoveMember { node: id(2), force: false }), Ok(Reply::Done));
     net.run(5_000);
     net.hold = Box::new(|envelope| matches!(envelope.message, Message::Adopt(_)));
     net.request(0, Request::AddPeer { peer: id(2) });
@@ -63,7 +63,7 @@ fn a_removed_member_that_is_taken_in_again_hears_of_it_although_the_layout_was_l
 fn a_removed_member_can_be_taken_in_by_another_cluster() {
     let mut net = Net::cluster(3);
     assert!(is_written(Some(&net.ask(2, put("k", "v")))));
-    assert_eq!(net.ask(0, Request::RemoveMember { node: id(2) }), Ok(Reply::Done));
+    assert_eq!(net.ask(0, Request::RemoveMember { node: id(2), force: false }), Ok(Reply::Done));
     net.run(5_000);
     let n4 = net.add(Founding::Alone);
     net.run(1_000);

@@ -39,7 +39,7 @@ pub(crate) struct Net {
     queue: VecDeque<Envelope>,
     /// Which messages do not arrive.
     pub(crate) hold: Box<dyn Fn(&Envelope) -> bool>,
-    held: Vec<Envelope>,
+    pub(crate) held: Vec<Envelope>,
     /// Whether syncs are left outstanding.
     pub(crate) stuck_disks: bool,
     requests: u64,
@@ -94,6 +94,7 @@ impl Net {
             address: format!("host:{index}"),
             entropy: entropy * 1_000 + index as u64,
             partitions: 8,
+            shards: 1,
             founding,
             storage: StoreOptions::SIMULATED,
         };
@@ -172,6 +173,19 @@ impl Net {
         self.hosts[index].node.as_ref().expect("it runs")
     }
 
+    /// How many nodes there are, running or not.
+    pub(crate) fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    pub(crate) fn is_up(&self, index: usize) -> bool {
+        self.hosts[index].node.is_some()
+    }
+
+    pub(crate) fn view(&self, index: usize) -> kv_core::node::NodeView {
+        self.node(index).view(self.now.mono)
+    }
+
     /// What a node holds under a key.
     pub(crate) fn object(&self, index: usize, key: &[u8]) -> Option<Object> {
         self.node(index).object(key, &self.hosts[index].disk)
@@ -239,6 +253,11 @@ impl Net {
         self.hold = Box::new(|_| false);
         self.queue.extend(self.held.drain(..));
         self.deliver();
+    }
+
+    /// What was held never arrives.
+    pub(crate) fn drop_held(&mut self) {
+        self.held.clear();
     }
 
     /// Lets time pass, with all timers on the way.

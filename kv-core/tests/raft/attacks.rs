@@ -38,8 +38,22 @@ fn nothing_is_lost_whatever_happens() {
             "raft_installed",
             "raft_stepped_down",
             "wiped",
+            "leader cut off",
+            "leader failed in a change",
+            "lost replica replaced",
+            "damaged disk refused",
         ] {
             assert!(counts.get(name) > Some(&50), "{name} was hardly tried: {counts:?}");
+        }
+        for name in [
+            "flipped bit in a log",
+            "flipped bit in a table",
+            "unreadable sector",
+            "misdirected read",
+            "torn write",
+            "returned with an empty disk",
+        ] {
+            assert!(counts.get(name) > Some(&5), "{name} was hardly tried: {counts:?}");
         }
     }
 }
@@ -50,7 +64,7 @@ fn attack_all(seeds: Vec<u64>) -> BTreeMap<u64, Report> {
     let work = || {
         loop {
             let Some(seed) = left.lock().unwrap().pop() else { return };
-            let report = attack(seed, false);
+            let report = attack(seed, None, false);
             reports.lock().unwrap().insert(seed, report);
         }
     };

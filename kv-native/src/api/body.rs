@@ -12,7 +12,9 @@ use super::answer::{Failure, Style};
 /// How much of a body that is too large is still read, so that the client comes to read the answer.
 const DRAINED_MAX: usize = 96 << 20;
 /// What JSON may add around a value.
-const WRAPPING: u64 = 4_096;
+pub(crate) const WRAPPING: u64 = 4_096;
+/// What the JSON of a batch may add around its values: keys and names of fields.
+const BATCH_WRAPPING: u64 = 4 << 20;
 /// Where a body does not hold a value.
 const SMALL: u64 = 64 << 10;
 
@@ -26,6 +28,13 @@ pub(crate) async fn value(app: &App, headers: &HeaderMap, body: Body) -> Result<
 pub(crate) async fn wrapped(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
     let limit = app.handle.facts().settings.get(Setting::ValueBytesMax);
     read(Style::Detail, headers, body, limit.saturating_add(WRAPPING), limit).await
+}
+
+/// Reads a body of JSON around several values in base64, which together may be as large as one.
+pub(crate) async fn batch(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
+    let limit = app.handle.facts().settings.get(Setting::ValueBytesMax);
+    let encoded = limit.div_ceil(3).saturating_mul(4).saturating_add(BATCH_WRAPPING);
+    read(Style::Error, headers, body, encoded, limit).await
 }
 
 /// Reads a body that holds no value.
@@ -48,6 +57,23 @@ async fn read(
     limit: u64,
     told: u64,
 ) -> Result<Bytes, Failure> {
+    up_to(limit, headers, body).await.map_err(|unread| match unread {
+        Unread::TooLarge => too_large(style, told),
+        Unread::Broken(words) => Failure::new(style, StatusCode::BAD_REQUEST, words),
+    })
+}
+
+/// Why a body was not read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// It is larger than the limit.
+    TooLarge,
+    /// It did not arrive whole, as these words say.
+    Broken(String),
+}
+
+/// Reads a body of at most so many bytes.
+pub(crate) async fn up_to(limit: u64, headers: &HeaderMap, body: Body) -> Result<Bytes, Unread> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut stream = body.into_data_stream();
     let mut bytes = BytesMut::new();
@@ -55,12 +81,11 @@ async fn read(
     // A client that waits for leave to send needs no draining.
     let drain = !headers.contains_key(header::EXPECT);
     if announced(headers).is_some_and(|length| length > limit) && !drain {
-        return Err(too_large(style, told));
+        return Err(Unread::TooLarge);
     }
     while let Some(part) = stream.next().await {
         let part = part.map_err(|error| {
-            let words = format!("the body did not arrive whole ({error}); nothing was changed");
-            Failure::new(style, StatusCode::BAD_REQUEST, words)
+            Unread::Broken(format!("the body did not arrive whole ({error}); nothing was changed"))
         })?;
         seen = seen.saturating_add(part.len());
         if seen <= limit {
@@ -72,7 +97,7 @@ async fn read(
             }
         }
     }
-    if seen > limit { Err(too_large(style, told)) } else { Ok(bytes.freeze()) }
+    if seen > limit { Err(Unread::TooLarge) } else { Ok(bytes.freeze()) }
 }
 
 fn announced(headers: &HeaderMap) -> Option<usize> {

@@ -27,12 +27,12 @@ use crate::driver::Facts;
 /// The causal context: from a read or write, for the next write.
 const CONTEXT: HeaderName = HeaderName::from_static("kv-context");
 /// How an answer came about, as JSON.
-const RECEIPT: HeaderName = HeaderName::from_static("kv-receipt");
+pub(super) const RECEIPT: HeaderName = HeaderName::from_static("kv-receipt");
 
-/// The keyspaces there are.
-const KEYSPACES: [&str; 1] = ["eventual"];
+/// The keyspace of these paths; `strong` has paths of its own.
+const KEYSPACE: &str = "eventual";
 /// Headers that only other keyspaces understand.
-const ELSEWHERE: [&str; 4] = ["if-match", "if-none-match", "kv-session", "kv-seq"];
+const ELSEWHERE: [&str; 5] = ["if-match", "if-none-match", "kv-session", "kv-seq", "kv-ack"];
 
 /// Adds these paths.
 pub(crate) fn surface(surface: Surface) -> Surface {
@@ -50,7 +50,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
 
 /// Answers for a key of no bytes, whatever the method.
 pub(crate) async fn empty_key() -> Failure {
-    let words = "a key has 1 to 1024 bytes, and this one has none; GET /v1/eventual/keys?local=true lists keys";
+    let words = "a key has 1 to 1024 bytes, and this one has none; GET /v1/strong/keys and GET /v1/eventual/keys?local=true list keys";
     Failure::new(Style::Error, StatusCode::BAD_REQUEST, words)
 }
 
@@ -225,12 +225,12 @@ fn key_of(uri: &Uri) -> Result<Bytes, Failure> {
     Ok(query::rest_of_path(uri, &format!("/v1/{keyspace}/keys/")).into())
 }
 
-/// That there is a keyspace of this name.
+/// That a path names the keyspace of these paths.
 pub(super) fn check_keyspace(keyspace: &str) -> Result<(), Failure> {
-    if KEYSPACES.contains(&keyspace) {
+    if keyspace == KEYSPACE {
         return Ok(());
     }
-    let words = format!("there is no keyspace {keyspace:?}; there is {}", KEYSPACES.join(", "));
+    let words = format!("there is no keyspace {keyspace:?}; there are {KEYSPACE} and strong");
     Err(Failure::new(Style::Error, StatusCode::NOT_FOUND, words))
 }
 

@@ -1,7 +1,7 @@
 //! The native API's list of keys: `/v1/{keyspace}/keys`, streamed as fast as the client reads.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -35,12 +35,8 @@ pub(crate) fn surface(surface: Surface) -> Surface {
     surface.on(operation, list)
 }
 
-async fn list(
-    State(app): State<App>,
-    Path(keyspace): Path<String>,
-    uri: Uri,
-) -> Result<Response, Failure> {
-    check_keyspace(&keyspace)?;
+async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Failure> {
+    check_keyspace(uri.path().split('/').nth(2).unwrap_or_default())?;
     let (mut local, mut prefix) = (false, Bytes::new());
     for (name, value) in query::pairs(&uri) {
         match (name.as_str(), value.as_slice()) {

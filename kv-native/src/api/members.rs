@@ -3,21 +3,23 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use kv_core::request::Request;
 use serde_json::{Value, json};
 
 use super::answer::{Failure, Style};
-use super::{App, Operation, Surface, body, peers};
+use super::{App, Operation, Surface, body, keys, peers, query};
 
 /// Adds these paths.
 pub(crate) fn surface(surface: Surface) -> Surface {
+    const FORCE: &[(&str, &str)] =
+        &[("force", "1: even if a replicated log loses its majority by it")];
     let operation = |method, path, summary, body, answers| Operation {
+        query: if method == Method::DELETE { FORCE } else { &[] },
         method,
         path,
         summary,
-        query: &[],
         headers: &[],
         body,
         answers,
@@ -40,7 +42,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
                 "Makes one cluster of this node's and that of the node at an address",
                 super::Body::Json("{\"address\": \"127.0.0.1:7102\"}"),
                 &[
-                    (200, "They are one cluster"),
+                    (200, "{\"name\"} of the node there: they are one cluster"),
                     (400, "No address, or that of this node"),
                     (409, "It is a member already, or the two clusters cannot become one"),
                     (502, "No node can be reached there"),
@@ -54,7 +56,12 @@ pub(crate) fn surface(surface: Surface) -> Surface {
                 "/v1/members/{name}",
                 "Lets a member go, for good",
                 super::Body::None,
-                &[(200, "It is no member any more"), (404, "There is no such member")],
+                &[
+                    (200, "It is no member any more"),
+                    (400, "An option has no meaning here"),
+                    (404, "There is no such member"),
+                    (409, "A replicated log would lose its majority; nothing was changed, say force=1 to do it all the same"),
+                ],
             ),
             remove,
         )
@@ -92,15 +99,20 @@ async fn add(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<R
         let words = "send {\"address\": \"HOST:PORT\"}; nothing was changed";
         return Err(Failure::new(Style::Error, StatusCode::BAD_REQUEST, words));
     };
-    peers::join(&app, Style::Error, address).await?;
-    Ok(Json(json!({ "done": true })).into_response())
+    let peer = peers::join(&app, Style::Error, address).await?;
+    Ok(Json(json!({ "name": peer.name })).into_response())
 }
 
 fn is_address(text: &str) -> bool {
     crate::config::Address::parse(text).is_ok()
 }
 
-async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Failure> {
+async fn remove(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Response, Failure> {
+    let force = force_of(&uri)?;
     let facts = app.handle.facts();
     let members = facts.layout.iter().flat_map(|layout| &layout.members);
     let found = members.into_iter().find(|(_, member)| member.name == name);
@@ -108,7 +120,23 @@ async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<Resp
         let words = format!("there is no member {name:?}; GET /v1/members tells who is in");
         return Err(Failure::new(Style::Error, StatusCode::NOT_FOUND, words));
     };
-    let reply = app.handle.request(Request::RemoveMember { node: *node }).await;
+    let reply = app.handle.request(Request::RemoveMember { node: *node, force }).await;
     reply.map_err(|error| Failure::of(Style::Error, &error))?;
     Ok(Json(json!({ "done": true })).into_response())
+}
+
+fn force_of(uri: &Uri) -> Result<bool, Failure> {
+    let mut force = false;
+    for (name, value) in query::pairs(uri) {
+        force = match (name.as_str(), value.as_slice()) {
+            ("force", b"1" | b"true") => true,
+            ("force", b"0" | b"false") => false,
+            ("force", _) => {
+                let words = "force must be 1 or 0; nothing was changed";
+                return Err(Failure::new(Style::Error, StatusCode::BAD_REQUEST, words));
+            }
+            _ => return Err(keys::no_meaning(&name, "force")),
+        };
+    }
+    Ok(force)
 }

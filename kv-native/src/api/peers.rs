@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use kv_core::error::RequestError;
 use kv_core::id::NodeId;
+use kv_core::message::Hello;
 use kv_core::request::Request;
 use serde_json::{Value, json};
 
@@ -103,8 +104,8 @@ async fn add(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<R
     Ok(Json(json!({ "message": message })).into_response())
 }
 
-/// Makes one cluster of this node's and that of the node at an address.
-pub(crate) async fn join(app: &App, style: Style, address: &str) -> Result<(), Failure> {
+/// Makes one cluster of this node's and that of the node at an address. Returns who is there.
+pub(crate) async fn join(app: &App, style: Style, address: &str) -> Result<Hello, Failure> {
     let known = || Failure::new(style, StatusCode::CONFLICT, KNOWN);
     let itself =
         || Failure::new(style, StatusCode::BAD_REQUEST, "You cannot add yourself as a peer");
@@ -128,7 +129,7 @@ pub(crate) async fn join(app: &App, style: Style, address: &str) -> Result<(), F
         return Err(known());
     }
     let result = app.handle.request(Request::AddPeer { peer: peer.node }).await;
-    let Err(error) = result else { return Ok(()) };
+    let Err(error) = result else { return Ok(peer) };
     if matches!(error, RequestError::Conflict(_)) && !is_member(&app.handle.facts(), peer.node) {
         app.handle.control(Control::Unlink(peer.node));
     }

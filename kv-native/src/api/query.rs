@@ -24,6 +24,14 @@ pub(crate) fn pairs(uri: &Uri) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
+/// A key as it is written in JSON: percent-encoded where it is not plain text. None if a `%` stands
+/// without its two digits.
+pub(crate) fn decoded(text: &str) -> Option<Vec<u8>> {
+    let digits = |part: &str| part.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let whole = text.split('%').skip(1).all(digits);
+    whole.then(|| percent_decode_str(text).collect())
+}
+
 /// A key as it stands in a path.
 pub(crate) fn encoded(key: &[u8]) -> String {
     percent_encode(key, PLAIN).to_string()
@@ -42,5 +50,16 @@ mod tests {
         assert_eq!(pairs[1], ("local".into(), Vec::new()));
         assert_eq!(pairs[2], ("x".into(), b"1=2".to_vec()));
         assert_eq!(encoded(b"a/b \xff-1"), "a%2Fb%20%FF-1");
+    }
+
+    #[test]
+    fn keys_in_json_are_written_as_in_a_path() {
+        assert_eq!(
+            decoded("a/b%2F%ff%25ü+"),
+            Some("a/b/".bytes().chain([0xff]).chain("%ü+".bytes()).collect())
+        );
+        for wrong in ["%", "a%2", "%%25", "%zz", "%ü1"] {
+            assert_eq!(decoded(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One request to a node, and its answer, for the client commands.
 
+use std::io;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,35 +16,39 @@ const WAIT: Duration = Duration::from_secs(70);
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
 
 /// A node to ask.
-pub(super) struct Node {
+pub(crate) struct Node {
     address: String,
     agent: Agent,
 }
 
 /// What it said.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) context: Option<String>,
-    pub(super) receipt: Option<String>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) context: Option<String>,
+    pub(crate) receipt: Option<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Node {
-    pub(super) fn at(args: &AtArgs) -> Self {
+    pub(crate) fn at(args: &AtArgs) -> Self {
+        Self::within(args.addr.trim_start_matches("http://").trim_end_matches('/'), WAIT)
+    }
+
+    /// The node at a `HOST:PORT`, which must answer within this time.
+    pub(crate) fn within(address: &str, wait: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
-            .timeout_global(Some(WAIT))
+            .timeout_global(Some(wait))
             .build();
-        let address = args.addr.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { address, agent: config.into() }
+        Self { address: address.to_owned(), agent: config.into() }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(super) fn key_url(&self, args: &KeyArgs, quorum: &str) -> String {
+    pub(crate) fn key_url(&self, args: &KeyArgs, quorum: &str) -> String {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let mut url =
             self.url(&format!("/v1/{}/keys/{}?", encode(&args.keyspace), encode(&args.key)));
@@ -57,13 +62,34 @@ impl Node {
         url
     }
 
-    pub(super) fn call(
+    /// Asks for an answer without an end; it is read as it comes.
+    pub(super) fn stream(&self, url: &str) -> Result<impl io::Read + use<>, End> {
+        let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
+        let answer = Agent::from(config).get(url).call().map_err(|error| self.silent(&error))?;
+        if answer.status() != StatusCode::OK {
+            return Err(Answer::read(answer).map_err(|error| self.silent(&error))?.failure());
+        }
+        Ok(answer.into_body().into_reader())
+    }
+
+    pub(crate) fn call(
         &self,
         method: &str,
         url: &str,
         body: Option<&[u8]>,
         headers: &[(&str, String)],
     ) -> Result<Answer, End> {
+        self.send(method, url, body, headers).map_err(|error| self.silent(&error))
+    }
+
+    /// The same for those who know better words where nothing answers.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        url: &str,
+        body: Option<&[u8]>,
+        headers: &[(&str, String)],
+    ) -> Result<Answer, ureq::Error> {
         let mut request = ureq::http::Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, value);
@@ -78,12 +104,14 @@ impl Node {
                 .map_err(ureq::Error::from)
                 .and_then(|request| self.agent.run(request)),
         };
-        answer.and_then(Answer::read).map_err(|error| {
-            End::failed(format!(
-                "{} does not answer: {error}; is a node running there? (--addr HOST:PORT asks another, kv node starts one)",
-                self.address
-            ))
-        })
+        answer.and_then(Answer::read)
+    }
+
+    fn silent(&self, error: &ureq::Error) -> End {
+        End::failed(format!(
+            "{} does not answer: {error}; is a node running there? (--addr HOST:PORT asks another, kv node starts one)",
+            self.address
+        ))
     }
 }
 
@@ -98,20 +126,25 @@ impl Answer {
         Ok(Self { status, context, receipt, body })
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// Whether a read was carried out, with or without a value.
-    pub(super) fn is_read(&self) -> bool {
+    pub(crate) fn is_read(&self) -> bool {
         matches!(self.status, StatusCode::OK | StatusCode::MULTIPLE_CHOICES)
             || (self.status == StatusCode::NOT_FOUND && self.context.is_some())
     }
 
-    pub(super) fn failure(&self) -> End {
+    pub(crate) fn failure(&self) -> End {
+        End::failed(self.failure_words())
+    }
+
+    /// Why it was not done, in the node's words.
+    pub(crate) fn failure_words(&self) -> String {
         match self.json()["error"].as_str() {
-            Some(words) => End::failed(words),
-            None => End::failed(format!("the node answered {}", self.status)),
+            Some(words) => words.to_owned(),
+            None => format!("the node answered {}", self.status),
         }
     }
 }

@@ -46,6 +46,7 @@ export function freshConfig(nodes = 5, seed = randomSeed()): RunConfig {
     seed,
     nodes,
     partitions: 64,
+    shards: 1,
     network: {
       latency_min_us: 120_000, latency_max_us: 320_000, loss_per_mille: 0,
       stragglers_per_mille: 0, straggle: 10, duplication_per_mille: 0, reordering_per_mille: 0,

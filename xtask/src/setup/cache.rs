@@ -18,7 +18,12 @@ pub(crate) fn entry(name: &str) -> Result<PathBuf> {
     Ok(folder()?.join(name))
 }
 
-fn ensure_in(cache: &Path, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+/// The same in a folder of the caller's choice.
+pub(crate) fn ensure_in(
+    cache: &Path,
+    name: &str,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
     let entry = cache.join(name);
     if entry.is_dir() {
         return Ok(entry);

@@ -24,7 +24,7 @@ use Level::{Apart, Ordered};
 const LEVELS: [Level; 9] = [
     Ordered(&["bugs", "time", "hash", "id", "rng", "error", "codec", "ordered", "pairs", "timers"]),
     Ordered(&["settings", "version", "ring", "merkle", "event"]),
-    Ordered(&["disk", "request", "message"]),
+    Ordered(&["disk", "request", "message", "begun"]),
     Ordered(&["storage"]),
     Ordered(&["io", "outbox"]),
     Apart(&["gossip", "raft", "cluster", "eventual", "causal", "strong"]),

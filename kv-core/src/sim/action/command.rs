@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Action, ClientOperation};
+use super::{Action, ClientOperation, StrongOperation};
 use crate::id::FileId;
 use crate::ordered;
 use crate::rng::Ratio;
@@ -112,7 +112,11 @@ impl Action {
                 each(pairs, |name, value| change_workload(&mut workload, name, value))?;
                 Self::Workload(workload)
             }
-            ("put" | "get" | "delete", words, pairs) => operation_of(name, words, pairs)?,
+            (
+                "put" | "get" | "delete" | "strong_put" | "strong_get" | "strong_delete",
+                words,
+                pairs,
+            ) => operation_of(name, words, pairs)?,
             _ => return disk_or_clock(name, words, pairs),
         })
     }
@@ -157,6 +161,7 @@ impl SimConfig {
         let plain = Self::default();
         let mut pairs = alloc::vec![format!("nodes={}", self.nodes), format!("seed={}", self.seed)];
         pairs.push(format!("partitions={}", self.partitions));
+        pairs.push(format!("shards={}", self.shards));
         pairs.push(format!("sync={}", span(self.sync)));
         if self.network != plain.network {
             pairs.extend(network_pairs(&self.network));
@@ -175,6 +180,7 @@ impl SimConfig {
                 "nodes" => self.nodes = number(value)?,
                 "seed" => self.seed = number(value)?,
                 "partitions" => self.partitions = number(value)?,
+                "shards" => self.shards = number(value)?,
                 "sync" => self.sync = span_of(value)?,
                 "clients" | "per_second" | "keys" | "writes" | "quorum" => {
                     change_workload(&mut self.workload, name, value)?;
@@ -249,13 +255,14 @@ fn change_link(link: &mut LinkConfig, name: &str, value: &str) -> Result<(), Act
 }
 
 fn workload_pairs(workload: &Workload) -> Vec<String> {
-    let Workload { clients, per_second, keys, writes, quorum } = workload;
+    let Workload { clients, per_second, keys, writes, quorum, strong } = workload;
     alloc::vec![
         format!("clients={clients}"),
         format!("per_second={per_second}"),
         format!("keys={keys}"),
         format!("writes={}", share(*writes)),
         format!("quorum={quorum}"),
+        format!("strong={}", share(*strong)),
     ]
 }
 
@@ -266,6 +273,7 @@ fn change_workload(workload: &mut Workload, name: &str, value: &str) -> Result<(
         "keys" => workload.keys = number(value)?,
         "writes" => workload.writes = share_of(value)?,
         "quorum" => workload.quorum = number(value)?,
+        "strong" => workload.strong = share_of(value)?,
         _ => return refuse(format!("a workload has no {name}")),
     }
     Ok(())
@@ -291,11 +299,22 @@ fn operation_command(node: u16, operation: &ClientOperation) -> Option<String> {
         ClientOperation::Get { .. } => format!("get {node} {key}"),
         ClientOperation::Put { value, .. } => format!("put {node} {key} {}", quoted(value)?),
         ClientOperation::Delete { .. } => format!("delete {node} {key}"),
+        ClientOperation::Strong(StrongOperation::Get { .. }) => format!("strong_get {node} {key}"),
+        ClientOperation::Strong(StrongOperation::Put { value, .. }) => {
+            format!("strong_put {node} {key} {}", quoted(value)?)
+        }
+        ClientOperation::Strong(StrongOperation::Delete { .. }) => {
+            format!("strong_delete {node} {key}")
+        }
     })
 }
 
 fn operation_of(name: &str, words: &[&str], pairs: &Pairs<'_>) -> Result<Action, ActionRefused> {
     let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let (name, strong) = match name.strip_prefix("strong_") {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
     let (node, operation) = match (name, words) {
         ("get", [node, key]) => (node, ClientOperation::Get { key: bytes(key) }),
         ("delete", [node, key]) => (node, ClientOperation::Delete { key: bytes(key) }),
@@ -304,6 +323,7 @@ fn operation_of(name: &str, words: &[&str], pairs: &Pairs<'_>) -> Result<Action,
         }
         _ => return refuse(format!("{name} wants other arguments")),
     };
+    let operation = if strong { operation.in_strong() } else { operation };
     let client = match pairs {
         [] => None,
         [("as", client)] => Some(number(client)?),

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Action, ClientOperation};
+use super::{Action, ClientOperation, StrongOperation};
 use crate::sim::config::{LinkConfig, NetworkConfig, Workload};
 
 impl Action {
@@ -178,6 +178,13 @@ impl ClientOperation {
             Self::Get { key } => format!("get {}", text(key)),
             Self::Put { key, value } => format!("put {} = {}", text(key), text(value)),
             Self::Delete { key } => format!("delete {}", text(key)),
+            Self::Strong(StrongOperation::Get { key }) => format!("get {} (strong)", text(key)),
+            Self::Strong(StrongOperation::Put { key, value }) => {
+                format!("put {} = {} (strong)", text(key), text(value))
+            }
+            Self::Strong(StrongOperation::Delete { key }) => {
+                format!("delete {} (strong)", text(key))
+            }
         }
     }
 }

@@ -5,7 +5,9 @@ use alloc::string::String;
 
 use bytes::Bytes;
 
+use crate::id::{Index, ShardId};
 use crate::node::NodeView;
+use crate::ordered::Map;
 use crate::sim::{Action, OperationRecord, TimedAction, World};
 
 /// Whether every node runs, is a member, agrees with the others and waits for nothing; else what is not
@@ -50,7 +52,54 @@ pub(super) fn whole(world: &World) -> Result<(), String> {
             let other = other.map_or(0, |other| u32::from(other) + 1);
             return Err(format!("{name} does not hear n{other}"));
         }
+        settled(&view).map_err(|words| format!("{name} {words}"))?;
         first.get_or_insert(view);
+    }
+    Ok(())
+}
+
+/// Whether a node holds the shards that the layout places on it, and no others, each with a leader and the
+/// voters of the layout; else what is not so.
+fn settled(view: &NodeView) -> Result<(), String> {
+    let Some(layout) = &view.layout else { return Ok(()) };
+    for shard in (0..layout.shards.len() as u32).map(ShardId) {
+        let group = view.groups.iter().find(|group| group.group == shard.group());
+        let placed = layout.holders(shard).any(|node| node == view.node);
+        let number = shard.0;
+        match group {
+            None if placed => return Err(format!("does not hold shard {number}")),
+            Some(_) if !placed => return Err(format!("still holds shard {number}")),
+            Some(group) if group.leader.is_none() => {
+                return Err(format!("knows no leader of shard {number}"));
+            }
+            Some(group) => {
+                let membership = &group.membership;
+                if membership.is_joint() || membership.voters != layout.replicas_of(shard) {
+                    return Err(format!("sees other voters of shard {number} than the layout"));
+                }
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether all who hold a shard and have applied the same have the same; else of which they do not.
+pub(super) fn equal_shards(world: &World) -> Result<(), String> {
+    let mut known: Map<(ShardId, Index), (u16, u64)> = Map::new();
+    for node in 0..world.nodes() {
+        for (shard, applied, digest) in world.shards(node) {
+            let (first, expected) = *known.entry((shard, applied)).or_insert((node, digest));
+            if digest != expected {
+                return Err(format!(
+                    "n{} and n{} differ in shard {} as of entry {}",
+                    u32::from(first) + 1,
+                    u32::from(node) + 1,
+                    shard.0,
+                    applied.0
+                ));
+            }
+        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kv_core::id::{GroupId, Replica};
-use kv_core::message::raft::{EntryId, Membership};
+use kv_core::message::raft::{EntryId, Membership, RaftMessage};
 use kv_core::ordered::Set;
 use kv_core::raft::{
     ChangeError, Group, GroupView, Limits, ProposeError, RaftEvent, TransferError,
@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) founders: u64,
     pub(crate) groups: u64,
     pub(crate) limits: Limits,
+    /// How long a part of a state is.
+    pub(crate) chunk_bytes: usize,
     /// A machine whose disk was lost returns as the replica it was: a pitfall of owners.
     pub(crate) forgets_incarnations: bool,
 }
@@ -33,7 +35,8 @@ impl Default for Config {
     fn default() -> Self {
         let limits = Limits::default();
         let (hosts, founders, groups) = (3, 3, 1);
-        Self { seed: 0, hosts, founders, groups, limits, forgets_incarnations: false }
+        let (seed, chunk_bytes, forgets_incarnations) = (0, 64, false);
+        Self { seed, hosts, founders, groups, limits, chunk_bytes, forgets_incarnations }
     }
 }
 
@@ -53,6 +56,8 @@ pub(crate) struct Cluster {
     pub(crate) watch: Watch,
     /// What happened so far: when, where, in which group.
     pub(crate) events: Vec<(u64, u64, GroupId, RaftEvent)>,
+    /// How often a machine with a damaged disk did not open what is on it.
+    pub(crate) refused_to_open: u64,
     /// What must not be. A cluster with an objection stands still.
     pub(crate) objection: Option<String>,
     hosts: Vec<Host>,
@@ -84,6 +89,7 @@ impl Cluster {
             clients: Clients::default(),
             watch: Watch::new(config.limits),
             events: Vec::new(),
+            refused_to_open: 0,
             objection: None,
             hosts: (1..=config.hosts).map(|number| Host::new(number, config.seed)).collect(),
             parked: Vec::new(),
@@ -143,6 +149,11 @@ impl Cluster {
         Some(self.group(number, group)?.view())
     }
 
+    /// All messages that may still arrive.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = &RaftMessage> {
+        self.network.flying.values().chain(&self.parked).map(|flying| &flying.message)
+    }
+
     /// The machine that leads a group in the latest term.
     pub(crate) fn leader(&self, group: GroupId) -> Option<u64> {
         let led = |number: &u64| self.group(*number, group).is_some_and(Group::is_leader);
@@ -153,12 +164,13 @@ impl Cluster {
 
 /// What a script or a nemesis does.
 impl Cluster {
-    /// Switches a machine on that is off.
+    /// Switches a machine on that is off. One that cannot read its disk stays off.
     pub(crate) fn start(&mut self, number: u64) {
-        let (limits, now) = (self.config.limits, self.now);
-        match self.host_mut(number).start(limits, now) {
+        let (config, now) = (self.config, self.now);
+        match self.host_mut(number).start(&config, now) {
             Ok(()) => self.turn(number),
             Err(_) if self.host(number).shaky => self.crash(number),
+            Err(_) if self.host(number).rotten => self.refused_to_open += 1,
             Err(stopped) => self.object(format!("n{number} cannot be opened: {}", stopped.0)),
         }
     }

@@ -2,12 +2,13 @@
 
 use kv_core::id::{GroupId, Incarnation, Index, LogPosition, NodeId, Replica, Term};
 use kv_core::message::raft::EntryId;
-use kv_core::raft::{Limits, Opened};
+use kv_core::raft::Opened;
 use kv_core::rng::Rng;
 use kv_core::sim::disk::SimDisk;
 use kv_core::storage::Store;
 use kv_core::time::{Micros, Mono};
 
+use super::cluster::Config;
 use super::process::{Process, STORE, Stopped};
 
 /// A machine.
@@ -24,6 +25,8 @@ pub(crate) struct Host {
     pub(crate) drift: i64,
     /// Its power may fail at any write.
     pub(crate) shaky: bool,
+    /// Its disk may have lost something that was durable.
+    pub(crate) rotten: bool,
     /// How long its syncs take, at least and at most.
     pub(crate) sync: (Micros, Micros),
     /// When the sync under way ends.
@@ -34,8 +37,12 @@ pub(crate) struct Host {
     pub(crate) boots: u64,
     pub(crate) rng: Rng,
     /// What a loss of power could not take, as long as that has not changed.
-    image: Option<Vec<Opened>>,
+    image: Option<Result<Vec<Opened>, Damaged>>,
 }
+
+/// What a disk holds cannot be read: it was damaged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Damaged;
 
 impl Host {
     /// A machine with an empty disk, switched off.
@@ -47,6 +54,7 @@ impl Host {
             process: None,
             paused: false,
             shaky: false,
+            rotten: false,
             drift: 0,
             sync: (Micros(0), Micros(0)),
             sync_ends: None,
@@ -78,14 +86,14 @@ impl Host {
     }
 
     /// Switches it on.
-    pub(crate) fn start(&mut self, limits: Limits, now: u64) -> Result<(), Stopped> {
+    pub(crate) fn start(&mut self, config: &Config, now: u64) -> Result<(), Stopped> {
         let (me, clock, seed) = (self.replica(), self.clock(now), self.rng.any());
-        let mut process = Process::open(me, limits, seed, clock, &mut self.disk)?;
+        self.changed();
+        let mut process = Process::open(me, config, seed, clock, &mut self.disk)?;
         process.save_every = 1 + self.rng.below(12);
         self.process = Some(process);
         self.boots += 1;
         self.paused = false;
-        self.changed();
         Ok(())
     }
 
@@ -109,6 +117,7 @@ impl Host {
     pub(crate) fn wipe(&mut self, keeps_identity: bool) {
         self.crash();
         self.disk = SimDisk::default();
+        self.rotten = false;
         self.formatted += u64::from(!keeps_identity);
     }
 
@@ -135,17 +144,27 @@ impl Host {
     }
 
     /// A group as it would be after a loss of power now; none if nothing would be left of it.
-    pub(crate) fn durable(&mut self, group: GroupId) -> Option<&Opened> {
-        let me = self.replica();
+    pub(crate) fn durable(&mut self, group: GroupId) -> Result<Option<&Opened>, Damaged> {
         if self.image.is_none() {
-            let mut disk = self.disk.durable();
-            let (store, _) = Store::open(STORE, &mut disk).expect("what is durable is whole");
-            let ids = Opened::list(&store, &disk).expect("it can be read");
-            let read = |id| Opened::read(id, me, &store, &disk).expect("it can be read");
-            self.image = Some(ids.into_iter().filter_map(read).collect());
+            let image = groups_on(self.replica(), self.disk.durable());
+            assert!(image.is_ok() || self.rotten, "what is durable is whole: {image:?}");
+            self.image = Some(image.map_err(|_| Damaged));
         }
-        self.image.as_ref()?.iter().find(|opened| opened.group() == group)
+        match &self.image {
+            Some(Ok(image)) => Ok(image.iter().find(|opened| opened.group() == group)),
+            Some(Err(Damaged)) | None => Err(Damaged),
+        }
     }
+}
+
+/// All groups that a disk holds.
+fn groups_on(me: Replica, mut disk: SimDisk) -> Result<Vec<Opened>, Stopped> {
+    let (store, _) = Store::open(STORE, &mut disk).map_err(Stopped::because)?;
+    let mut groups = Vec::new();
+    for id in Opened::list(&store, &disk).map_err(Stopped::because)? {
+        groups.extend(Opened::read(id, me, &store, &disk).map_err(Stopped::because)?);
+    }
+    Ok(groups)
 }
 
 fn scale(value: u64, by: i64, over: i64) -> u64 {

@@ -12,9 +12,6 @@ use kv_core::id::{GroupId, Index};
 use kv_core::message::raft::{Entry, Payload};
 use serde::{Deserialize, Serialize};
 
-/// How long a chunk of a state is.
-const CHUNK_BYTES: usize = 64;
-
 /// How many registers there are.
 const REGISTERS: u64 = 32;
 
@@ -39,9 +36,9 @@ impl Machine {
         }
     }
 
-    /// The whole state, in pieces. Equal states have equal pieces.
-    pub(crate) fn chunks(&self) -> Vec<Bytes> {
-        codec::encode(self).chunks(CHUNK_BYTES).map(Bytes::copy_from_slice).collect()
+    /// The whole state, in pieces of so many bytes. Equal states have equal pieces.
+    pub(crate) fn chunks(&self, bytes: usize) -> Vec<Bytes> {
+        codec::encode(self).chunks(bytes).map(Bytes::copy_from_slice).collect()
     }
 
     /// The state of these pieces.

@@ -7,6 +7,7 @@
 
 pub(crate) mod clients;
 pub(crate) mod cluster;
+pub(crate) mod damage;
 pub(crate) mod fuzz;
 pub(crate) mod host;
 pub(crate) mod machine;

@@ -18,6 +18,9 @@ pub(crate) struct Flying {
 /// When a message arrives, and a number that tells those of one moment apart.
 pub(crate) type Arrival = (u64, u64);
 
+/// How late an echo may be: later than elections take.
+pub(crate) const ECHO_MAX: Micros = Micros::from_millis(3_000);
+
 /// All links.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
@@ -28,6 +31,8 @@ pub(crate) struct Network {
     pub(crate) lost: u32,
     pub(crate) doubled: u32,
     pub(crate) late: u32,
+    /// How many in a thousand come back once more, up to [`ECHO_MAX`] later, whatever happened meanwhile.
+    pub(crate) echoed: u32,
     /// From whom nothing reaches whom.
     cut: BTreeSet<(u64, u64)>,
     sent: u64,
@@ -43,28 +48,40 @@ impl Network {
             lost: 0,
             doubled: 0,
             late: 0,
+            echoed: 0,
             cut: BTreeSet::new(),
             sent: 0,
             rng: Rng::stream(seed, 1 << 32),
         }
     }
 
+    /// From here to there nothing is sent any more; what is under way arrives.
+    pub(crate) fn cut_behind(&mut self, from: u64, to: u64) {
+        self.cut.insert((from, to));
+    }
+
     /// From here to there nothing arrives any more; what is under way may, or may not.
     pub(crate) fn cut(&mut self, from: u64, to: u64) {
-        self.cut.insert((from, to));
+        self.cut_behind(from, to);
         if self.rng.below(2) == 0 {
             self.flying.retain(|_, flying| (flying.from.node.0, flying.to.node.0) != (from, to));
         }
     }
 
+    /// Ends all cuts.
+    pub(crate) fn reconnect(&mut self) {
+        self.cut.clear();
+    }
+
     /// Ends all cuts, losses and delays, but not what is under way.
     pub(crate) fn heal(&mut self) {
-        self.cut.clear();
-        (self.lost, self.doubled, self.late) = (0, 0, 0);
+        self.reconnect();
+        (self.lost, self.doubled, self.late, self.echoed) = (0, 0, 0, 0);
     }
 
     /// Sends a message on its way, or into nothing.
     pub(crate) fn send(&mut self, now: u64, flying: Flying) {
+        let open = !self.cut.contains(&(flying.from.node.0, flying.to.node.0));
         let copies = 1 + u64::from(self.rng.chance(Ratio::per_mille(self.doubled)));
         for _ in 0..copies {
             let (least, most) = self.delay;
@@ -73,9 +90,13 @@ impl Network {
                 delay = delay * 10 + self.rng.below(600_000);
             }
             let lost = self.rng.chance(Ratio::per_mille(self.lost));
-            if !lost && !self.cut.contains(&(flying.from.node.0, flying.to.node.0)) {
+            if !lost && open {
                 self.arrive_at(now + delay, flying.clone());
             }
+        }
+        if self.rng.chance(Ratio::per_mille(self.echoed)) && open {
+            let delay = self.rng.below(ECHO_MAX.0);
+            self.arrive_at(now + delay, flying);
         }
     }
 

@@ -12,11 +12,12 @@ use kv_core::codec;
 use kv_core::hash;
 use kv_core::id::{GroupId, Index, LogPosition, Replica};
 use kv_core::message::raft::{Entry, Manifest, Membership, RaftMessage};
-use kv_core::raft::{Group, Limits, Opened, RaftEvent, ReadError, ReadId};
+use kv_core::raft::{Group, Opened, RaftEvent, ReadError, ReadId};
 use kv_core::sim::disk::SimDisk;
 use kv_core::storage::{Batch, Store, StoreError, StoreOptions};
 use kv_core::time::Mono;
 
+use super::cluster::Config;
 use super::machine::Machine;
 
 /// So small that a short run has segments, flushes and compactions.
@@ -56,6 +57,12 @@ impl Outputs {
 #[derive(Debug)]
 pub(crate) struct Stopped(pub(crate) String);
 
+impl Stopped {
+    pub(crate) fn because(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// A group on a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
@@ -75,7 +82,7 @@ pub(crate) struct Process {
     pub(crate) me: Replica,
     pub(crate) store: Store,
     pub(crate) members: BTreeMap<GroupId, Member>,
-    limits: Limits,
+    config: Config,
     seed: u64,
     /// Messages that wait for the disk.
     held: Vec<(LogPosition, Replica, RaftMessage)>,
@@ -91,19 +98,18 @@ impl Process {
     /// Opens what a disk holds.
     pub(crate) fn open(
         me: Replica,
-        limits: Limits,
+        config: &Config,
         seed: u64,
         now: Mono,
         disk: &mut SimDisk,
     ) -> Result<Self, Stopped> {
-        let stopped = |error: &dyn std::fmt::Display| Stopped(error.to_string());
-        let (mut store, _) = Store::open(STORE, disk).map_err(|error| stopped(&error))?;
+        let (mut store, _) = Store::open(STORE, disk).map_err(Stopped::because)?;
         let mut members = BTreeMap::new();
-        for id in Opened::list(&store, disk).map_err(|error| stopped(&error))? {
-            let opened = Opened::read(id, me, &store, disk).map_err(|error| stopped(&error))?;
+        for id in Opened::list(&store, disk).map_err(Stopped::because)? {
+            let opened = Opened::read(id, me, &store, disk).map_err(Stopped::because)?;
             let opened = opened.expect("it was listed");
-            let mut group = Group::open(opened, limits, seed, now);
-            let saved = store.get(&Machine::key(id), disk).map_err(|error| stopped(&error))?;
+            let mut group = Group::open(opened, config.limits, seed, now);
+            let saved = store.get(&Machine::key(id), disk).map_err(Stopped::because)?;
             let machine: Machine =
                 saved.map_or_else(Machine::default, |(bytes, _)| codec::decode(&bytes).unwrap());
             group.resume_at(machine.index);
@@ -111,13 +117,14 @@ impl Process {
         }
         let held = Vec::new();
         let (syncing, refused, save_every) = (None, false, 7);
-        Ok(Self { me, store, members, limits, seed, held, syncing, refused, save_every })
+        let config = *config;
+        Ok(Self { me, store, members, config, seed, held, syncing, refused, save_every })
     }
 
     /// Begins a group here.
     pub(crate) fn found(&mut self, id: GroupId, membership: Membership, now: Mono) {
         let opened = Opened::new(id, self.me, membership, self.store.end());
-        let group = Group::open(opened, self.limits, self.seed, now);
+        let group = Group::open(opened, self.config.limits, self.seed, now);
         self.members.insert(id, Member::new(group, Machine::default()));
     }
 
@@ -171,7 +178,7 @@ impl Process {
         self.refused = false;
         for _ in 0..ROUNDS_MAX {
             let wrote = self.write(now, disk)?;
-            let collected = self.collect(now, disk, out);
+            let collected = self.collect(now, disk, out)?;
             self.work(disk);
             if self.refused || !(wrote || collected) {
                 return self
@@ -226,11 +233,11 @@ impl Process {
     }
 
     /// Takes what the groups want done. Returns whether there was anything.
-    fn collect(&mut self, now: Mono, disk: &SimDisk, out: &mut Outputs) -> bool {
+    fn collect(&mut self, now: Mono, disk: &SimDisk, out: &mut Outputs) -> Result<bool, Stopped> {
         let before = out.count() + self.held.len();
         for (id, member) in &mut self.members {
             if let Some(manifest) = member.group.to_install().cloned() {
-                member.install(&manifest, &mut self.store, disk);
+                member.install(&manifest, &mut self.store, disk)?;
                 member.group.installed();
             }
             while let Some(entry) = member.group.next_committed() {
@@ -243,7 +250,7 @@ impl Process {
             while let Some(event) = member.group.next_event() {
                 out.events.push((*id, event));
             }
-            member.serve_snapshots();
+            member.serve_snapshots(self.config.chunk_bytes);
             member.group.compact(now, member.saved);
             while let Some((to, at, message)) = member.group.next_message() {
                 self.held.push((at, to, message));
@@ -253,7 +260,7 @@ impl Process {
         let durable = self.store.durable();
         let ready = self.held.extract_if(.., |(at, ..)| *at <= durable);
         out.sent.extend(ready.map(|(_, to, message)| (to, message)));
-        anything
+        Ok(anything)
     }
 
     /// Runs the store's jobs.
@@ -288,31 +295,40 @@ impl Member {
     }
 
     /// Begins with a state that was received, unless it was saved before the last restart.
-    fn install(&mut self, manifest: &Manifest, store: &mut Store, disk: &SimDisk) {
+    fn install(
+        &mut self,
+        manifest: &Manifest,
+        store: &mut Store,
+        disk: &SimDisk,
+    ) -> Result<(), Stopped> {
         self.installed = true;
         self.saving = None;
         if manifest.last.index <= self.machine.index {
-            return;
+            return Ok(());
         }
-        let chunk = |number| {
-            let chunk = self.group.received_chunk(number, store, disk).unwrap();
-            chunk.unwrap_or_else(|| panic!("chunk {number} of an installed state is not there"))
-        };
-        let chunks: Vec<Bytes> = (0..manifest.chunks.len() as u32).map(chunk).collect();
+        let mut chunks: Vec<Bytes> = Vec::new();
+        for number in 0..manifest.chunks.len() as u32 {
+            let chunk = self.group.received_chunk(number, store, disk).map_err(Stopped::because)?;
+            chunks
+                .push(chunk.unwrap_or_else(|| {
+                    panic!("chunk {number} of an installed state is not there")
+                }));
+        }
         assert!(chunks.iter().map(|chunk| hash::of(chunk)).eq(manifest.chunks.iter().copied()));
         self.machine = Machine::of_chunks(&chunks).expect("a state was sent");
         assert_eq!(self.machine.index, manifest.last.index);
+        Ok(())
     }
 
     /// Makes a state if one is wanted, and hands chunks out.
-    fn serve_snapshots(&mut self) {
+    fn serve_snapshots(&mut self, chunk_bytes: usize) {
         if self.group.drop_idle_snapshot() {
             self.snapshots.clear();
         }
         if self.group.take_snapshot_wanted() {
-            let chunks = self.machine.chunks();
+            let chunks = self.machine.chunks(chunk_bytes);
             let hashes = chunks.iter().map(|chunk| hash::of(chunk)).collect();
-            if let Some(manifest) = self.group.snapshot_made(hashes) {
+            if let Some(manifest) = self.group.snapshot_made(self.group.applied(), hashes) {
                 self.snapshots.insert(manifest.id(), chunks);
             }
         }

@@ -12,7 +12,7 @@
 mod order;
 mod promises;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kv_core::codec;
 use kv_core::hash;
@@ -40,6 +40,10 @@ pub(crate) struct Watch {
     states: BTreeMap<(GroupId, Index), u64>,
     /// For whom each replica voted.
     votes: BTreeMap<(Replica, GroupId, Term), Replica>,
+    /// The latest term that was on the disk of each replica.
+    terms: BTreeMap<(Replica, GroupId), Term>,
+    /// Memberships that follow on each other, as they were encoded, and were found in order.
+    steps: BTreeSet<Vec<u8>>,
     /// How each group looked on each machine since that was switched on.
     seen: BTreeMap<(u64, GroupId), Seen>,
     /// When a machine last heard from another.
@@ -55,6 +59,8 @@ impl Watch {
             committed: BTreeMap::new(),
             states: BTreeMap::new(),
             votes: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            steps: BTreeSet::new(),
             seen: BTreeMap::new(),
             heard: BTreeMap::new(),
         }
@@ -104,6 +110,7 @@ impl Watch {
             }
             self.logs_match(number, &view, &log)?;
             self.leads_alone(hosts, number, &view, &log)?;
+            promises::confirmed(hosts, &view, &log)?;
             self.commits(hosts, number, &view, &log)?;
             self.goes_on(hosts, now, number, &view, &log)?;
         }
@@ -201,8 +208,8 @@ fn is_on_a_quorum(
         if host.replica() != *replica {
             return true; // Its disk is lost; what it confirmed was on it, as `promises` saw.
         }
-        host.durable(group)
-            .is_some_and(|image| id.index <= image.log().base().index || image.log().matches(id))
+        let Ok(image) = host.durable(group) else { return true }; // The same.
+        image.is_some_and(|image| id.index <= image.log().base().index || image.log().matches(id))
     };
     for voters in [&membership.voters, &membership.outgoing] {
         let held = voters.iter().filter(|voter| holds(voter)).count();

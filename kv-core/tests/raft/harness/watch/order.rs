@@ -1,5 +1,8 @@
 //! What only grows on one replica, what follows on what, and what has bounds.
 
+use std::collections::BTreeSet;
+
+use kv_core::codec;
 use kv_core::id::{GroupId, Index, Replica, Term};
 use kv_core::message::raft::{Entry, EntryId, Membership, Payload};
 use kv_core::raft::log::Log;
@@ -76,12 +79,7 @@ impl Watch {
             since,
         };
         self.seen.insert((number, view.group), seen);
-        let disk = hosts[number as usize - 1].durable(view.group);
-        let disk = disk.map_or(Index(0), |image| image.log().last().index);
-        // A state that was received counts before it is on disk; nothing is counted on it.
-        if disk < view.durable && view.base.index < view.durable {
-            return Err(format!("{:?} counts as durable; the disk has {disk:?}", view.durable));
-        }
+        self.is_on_disk(&mut hosts[number as usize - 1], view)?;
         let ordered = view.base.index <= view.applied
             && view.applied <= view.commit.min(view.durable)
             && view.commit.max(view.durable) <= view.last.index;
@@ -91,8 +89,51 @@ impl Watch {
         if let Some(before) = before {
             only_grows(&before, view, log)?;
         }
-        memberships_follow(view, log)?;
+        self.memberships_follow(view, log)?;
         self.in_bounds(view, log)
+    }
+
+    /// What counts as durable is, and no term that ever was on disk is forgotten, not over a crash either.
+    fn is_on_disk(&mut self, host: &mut Host, view: &GroupView) -> Checked {
+        let Ok(image) = host.durable(view.group) else { return Ok(()) };
+        let disk = image.map_or(Index(0), |image| image.log().last().index);
+        // A state that was received counts before it is on disk; nothing is counted on it.
+        if disk < view.durable && view.base.index < view.durable {
+            return Err(format!("{:?} counts as durable; the disk has {disk:?}", view.durable));
+        }
+        let term = image.map_or(Term(0), |image| image.state().0);
+        let known = self.terms.entry((view.me, view.group)).or_default();
+        if view.term < *known {
+            return Err(format!("went back to {:?} from {known:?}", view.term));
+        }
+        *known = term.max(*known);
+        Ok(())
+    }
+
+    /// Of two memberships that follow on each other in a log any two quorums intersect, and a leader that
+    /// knows what is committed has at most one that is not.
+    fn memberships_follow(&mut self, view: &GroupView, log: &Log) -> Checked {
+        let mut before = log.membership_at(log.base().index).1.as_ref().clone();
+        let mut open = 0;
+        for entry in log.from(log.base().index.next()) {
+            let Payload::Membership(next) = &entry.payload else { continue };
+            // Who was told nothing yet begins with no members.
+            if !before.voters.is_empty() && self.steps.insert(codec::encode(&(&before, next))) {
+                if !follows(&before, next) {
+                    return Err(format!("{next:?} follows on {before:?}"));
+                }
+                if !quorums_meet(&before, next) {
+                    return Err(format!("quorums of {before:?} and {next:?} may miss each other"));
+                }
+            }
+            before = (**next).clone();
+            open += u32::from(view.commit < entry.id.index);
+        }
+        let knows = log.term(view.commit) == Some(view.term);
+        if view.role == RoleView::Leader && knows && 1 < open {
+            return Err(format!("{open} memberships are not committed"));
+        }
+        Ok(())
     }
 
     /// A leader that has heard from no quorum for long does not lead.
@@ -156,30 +197,27 @@ fn only_grows(before: &Seen, view: &GroupView, log: &Log) -> Checked {
     Ok(())
 }
 
-/// Of two memberships that follow on each other in a log any two quorums intersect, and a leader that
-/// knows what is committed has at most one that is not.
-fn memberships_follow(view: &GroupView, log: &Log) -> Checked {
-    let mut before = log.membership_at(log.base().index).1.as_ref().clone();
-    let mut open = 0;
-    for entry in log.from(log.base().index.next()) {
-        let Payload::Membership(next) = &entry.payload else { continue };
-        // Who was told nothing yet begins with no members.
-        if !before.voters.is_empty() && !follows(&before, next) {
-            return Err(format!("{next:?} follows on {before:?}"));
-        }
-        before = (**next).clone();
-        open += u32::from(view.commit < entry.id.index);
-    }
-    let knows = log.term(view.commit) == Some(view.term);
-    if view.role == RoleView::Leader && knows && 1 < open {
-        return Err(format!("{open} memberships are not committed"));
-    }
-    Ok(())
-}
-
 fn follows(before: &Membership, next: &Membership) -> bool {
     let same = before.voters == next.voters && before.outgoing == next.outgoing;
     let enters = !before.is_joint() && before.voters == next.outgoing;
     let leaves = before.is_joint() && !next.is_joint() && before.voters == next.voters;
     next.is_sound() && (same || enters || leaves)
+}
+
+/// Whether any quorum of one membership has a replica in common with any of the other: every set of voters
+/// is tried, whatever the rules of changes say.
+fn quorums_meet(before: &Membership, next: &Membership) -> bool {
+    let halves = [&before.voters, &before.outgoing, &next.voters, &next.outgoing];
+    let all: Vec<Replica> =
+        BTreeSet::from_iter(halves.into_iter().flatten().copied()).into_iter().collect();
+    (0..1_u64 << all.len()).all(|set| {
+        let has = |replica: &Replica| all.binary_search(replica).is_ok_and(|at| set >> at & 1 == 1);
+        !(is_quorum(before, has) && is_quorum(next, |replica| !has(replica)))
+    })
+}
+
+fn is_quorum(membership: &Membership, has: impl Fn(&Replica) -> bool) -> bool {
+    [&membership.voters, &membership.outgoing].into_iter().all(|half| {
+        half.is_empty() || half.len() / 2 < half.iter().filter(|voter| has(voter)).count()
+    })
 }

@@ -4,6 +4,7 @@
 
 use kv_core::id::{GroupId, Index, Replica, Term};
 use kv_core::message::raft::{Appended, EntryId, RaftBody, RaftMessage};
+use kv_core::raft::log::Log;
 use kv_core::raft::{GroupView, Opened};
 
 use super::{Checked, Watch};
@@ -29,23 +30,24 @@ impl Watch {
             _ => None,
         };
         let kept = Kept::of(host, *group);
-        let fulfilled = match body {
-            // These change nothing anywhere; the term is not the sender's own.
-            RaftBody::PreVote { .. } | RaftBody::PreVoteReply { granted: true } => true,
-            RaftBody::Vote { last, .. } => {
-                self.votes(me, *group, *term, me)?;
-                kept.voted(*term, me) && (*term < kept.term || kept.has(*last))
-            }
-            RaftBody::VoteReply { granted: true } => {
-                self.votes(me, *group, *term, to)?;
-                kept.voted(*term, to)
-            }
-            RaftBody::AppendReply(Appended::UpTo(index)) => {
-                let same = confirmed.is_none_or(|id| kept.has(id));
-                *term < kept.term || (*term == kept.term && kept.last(*index) && same)
-            }
-            _ => *term <= kept.term,
-        };
+        let fulfilled = kept.is_damaged
+            || match body {
+                // These change nothing anywhere; the term is not the sender's own.
+                RaftBody::PreVote { .. } | RaftBody::PreVoteReply { granted: true } => true,
+                RaftBody::Vote { last, .. } => {
+                    self.votes(me, *group, *term, me)?;
+                    kept.voted(*term, me) && (*term < kept.term || kept.has(*last))
+                }
+                RaftBody::VoteReply { granted: true } => {
+                    self.votes(me, *group, *term, to)?;
+                    kept.voted(*term, to)
+                }
+                RaftBody::AppendReply(Appended::UpTo(index)) => {
+                    let same = confirmed.is_none_or(|id| kept.has(id));
+                    *term < kept.term || (*term == kept.term && kept.last(*index) && same)
+                }
+                _ => *term <= kept.term,
+            };
         if fulfilled {
             return Ok(());
         }
@@ -89,8 +91,29 @@ fn successor_has_everything(
 /// A leader counted its own vote: its disk has it.
 pub(super) fn elected(host: &mut Host, view: &GroupView) -> Checked {
     let kept = Kept::of(host, view.group);
+    if kept.is_damaged {
+        return Ok(());
+    }
     if view.membership.is_voter(view.me) && !kept.voted(view.term, view.me) {
         return Err(format!("leads in {:?} and has not voted on disk", view.term));
+    }
+    Ok(())
+}
+
+/// What a leader counts on is on the disk of the one who confirmed it: up to there the logs are equal.
+pub(super) fn confirmed(hosts: &mut [Host], view: &GroupView, log: &Log) -> Checked {
+    for peer in &view.peers {
+        let host = &mut hosts[peer.replica.node.0 as usize - 1];
+        let Some(term) = log.term(peer.matched) else { continue };
+        if host.replica() != peer.replica {
+            continue; // Its disk is lost.
+        }
+        let kept = Kept::of(host, view.group);
+        // Who has gone on to a later term may have let go of it.
+        let id = EntryId { term, index: peer.matched };
+        if kept.term <= view.term && !kept.has(id) {
+            return Err(format!("counts on {id} of {:?}, who does not have it", peer.replica));
+        }
     }
     Ok(())
 }
@@ -99,12 +122,16 @@ pub(super) fn elected(host: &mut Host, view: &GroupView) -> Checked {
 struct Kept<'a> {
     image: Option<&'a Opened>,
     term: Term,
+    /// Nobody can tell any more what was there.
+    is_damaged: bool,
 }
 
 impl<'a> Kept<'a> {
     fn of(host: &'a mut Host, group: GroupId) -> Self {
-        let image = host.durable(group);
-        Self { image, term: image.map_or(Term(0), |image| image.state().0) }
+        let durable = host.durable(group);
+        let is_damaged = durable.is_err();
+        let image = durable.ok().flatten();
+        Self { image, term: image.map_or(Term(0), |image| image.state().0), is_damaged }
     }
 
     fn voted(&self, term: Term, candidate: Replica) -> bool {
@@ -114,6 +141,7 @@ impl<'a> Kept<'a> {
 
     fn has(&self, id: EntryId) -> bool {
         match self.image {
+            _ if self.is_damaged => true,
             Some(image) => id.index <= image.log().base().index || image.log().matches(id),
             None => id.index == Index(0),
         }

@@ -18,11 +18,12 @@ const WINDOW: usize = 1_024;
 
 /// The forwarded requests that were begun.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Begun(Map<NodeId, (Incarnation, Set<Token>)>);
+pub struct Begun(Map<NodeId, (Incarnation, Set<Token>)>);
 
 impl Begun {
     /// Notes a request of a member with this data folder. Says whether it is new.
-    pub(super) fn note(&mut self, from: NodeId, folder: Incarnation, token: Token) -> bool {
+    #[must_use]
+    pub fn note(&mut self, from: NodeId, folder: Incarnation, token: Token) -> bool {
         let (known, tokens) = self.0.entry(from).or_insert_with(|| (folder, Set::new()));
         if *known != folder {
             (*known, *tokens) = (folder, Set::new());

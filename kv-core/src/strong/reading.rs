@@ -1,0 +1,84 @@
+//! Answering from the state of a shard: reads, scans and watches.
+//!
+//! A linearizable read comes here when the replica has applied everything that was committed when the read
+//! was asked (Ongaro's dissertation, 6.4); a stale one at once. Reads that gather in a turn share a round.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::{Ground, Strong};
+use crate::disk::Disk;
+use crate::error::RequestError;
+use crate::event::EventKind;
+use crate::id::Index;
+use crate::message::Token;
+use crate::message::strong::StrongRefusal;
+use crate::request::strong::{StrongReply, StrongRequest};
+use crate::storage::Unreadable;
+
+/// About how many bytes of records one answer has.
+const PAGE_BYTES: u64 = 1 << 20;
+
+impl Strong {
+    /// Answers from what is applied now; a watch for which there is nothing yet goes on waiting.
+    pub(super) fn read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
+        let Some(operation) = self.operations.get(&token) else { return };
+        let Some(held) = self.held.get_mut(&operation.shard) else { return };
+        let revision = held.state.applied();
+        let reply = match &operation.request {
+            StrongRequest::Get { key, .. } => held
+                .state
+                .get(key, ground.store, &*ground.disk)
+                .map(|record| StrongReply::Value { record, revision }),
+            StrongRequest::Scan { prefix, after, limit, .. } => held
+                .state
+                .scan((prefix, after.as_deref()), (*limit, PAGE_BYTES), ground.store, &*ground.disk)
+                .map(|(records, next)| StrongReply::Page { records, next, revision }),
+            StrongRequest::Watch { prefix, after: Some(after), limit, .. } => {
+                match held.feed.since(*after, prefix, *limit) {
+                    Ok(changes) if changes.is_empty() && *limit > 0 => {
+                        held.watching.push(token);
+                        return;
+                    }
+                    Ok(changes) => {
+                        let upto = match changes.last() {
+                            Some(last) if *limit as usize <= changes.len() => last.revision,
+                            None if *limit == 0 => *after,
+                            _ => revision,
+                        };
+                        Ok(StrongReply::Changes { changes, upto })
+                    }
+                    Err(error) => {
+                        self.finish(ground, token, Err(StrongRefusal::Error(error)));
+                        return;
+                    }
+                }
+            }
+            StrongRequest::Watch { after: None, .. } => {
+                Ok(StrongReply::Changes { changes: Vec::new(), upto: revision })
+            }
+            StrongRequest::Write { .. } | StrongRequest::OpenSession { .. } => return,
+        };
+        let result = reply.map_err(|fault| unreadable(ground, &fault));
+        self.finish(ground, token, result);
+    }
+
+    /// The time of a watch is over and nothing has come.
+    pub(super) fn end_watch<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
+        let Some(operation) = self.operations.get(&token) else { return };
+        let Some(held) = self.held.get_mut(&operation.shard) else { return };
+        held.watching.retain(|waiting| *waiting != token);
+        let seen = match &operation.request {
+            StrongRequest::Watch { after: Some(after), .. } => *after,
+            _ => Index(0),
+        };
+        let upto = held.state.applied().max(seen);
+        self.finish(ground, token, Ok(StrongReply::Changes { changes: Vec::new(), upto }));
+    }
+}
+
+fn unreadable<D>(ground: &mut Ground<'_, D>, fault: &Unreadable) -> StrongRefusal {
+    ground.out.event(EventKind::Unreadable { file: fault.file, offset: fault.offset });
+    let words = format!("{fault}, and this replica has the key there; ask another node");
+    StrongRefusal::Error(RequestError::Unavailable(words))
+}
