@@ -70,7 +70,7 @@ const SCRUB_TIMER: usize = 2;
 const TICK_TIMER: usize = 3;
 
 /// How long until somebody looks again who votes in the groups.
-const REVIEW: Micros = Micros::from_millis(100);
+const REVIEW: Micros = Micros::from_millis(300);
 
 /// Where that timer sits.
 const REVIEW_TIMER: usize = 4;

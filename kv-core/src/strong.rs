@@ -7,8 +7,8 @@
 //! committed when the read was asked ([`reading`]). Clients that name their writes have each carried out
 //! at most once ([`sessions`]). A replica that lacks entries takes over the state ([`transfer`]).
 //!
-//! This machine knows no Raft: its owner enters what it hands out ([`Strong::next_proposal`],
-//! [`Strong::next_round`]) into the logs, and tells it what became of that. Requests that come in one turn
+//! This machine knows no Raft: its owner enters what it hands out ([`Strong::next_proposals`],
+//! [`Strong::next_rounds`]) into the logs, and tells it what became of that. Requests that come in one turn
 //! of the shell enter a log together: they wait until the node's timer, which is due at once, has its turn.
 //!
 //! An answer is one of three: done, not done and nothing changed, or unknown. Left out: moving keys from
@@ -76,6 +76,8 @@ pub struct Strong {
     me: NodeId,
     held: Map<ShardId, Held>,
     operations: Map<Token, Box<Operation>>,
+    /// How many bytes of values they hold.
+    bytes: u64,
     /// When operations end.
     deadlines: Set<(Mono, Token)>,
     /// When operations are tried again.
@@ -128,6 +130,9 @@ pub enum NotProposed {
 /// The most operations that are open on a node at a time.
 const OPERATIONS_MAX: usize = 20_000;
 
+/// The most bytes of values in them.
+const BYTES_MAX: u64 = 256 << 20;
+
 /// How long until the clock of a log is moved again when something is due and nothing is written.
 const TICK_LEAST: Micros = Micros::from_millis(10);
 
@@ -139,6 +144,7 @@ impl Strong {
             me,
             held: Map::new(),
             operations: Map::new(),
+            bytes: 0,
             deadlines: Set::new(),
             retries: Set::new(),
             clients: Map::new(),
@@ -313,6 +319,7 @@ impl Strong {
                 out.reply(id, LogPosition::START, Err(operation.timed_out()));
             }
         }
+        self.bytes = 0;
         self.deadlines.clear();
         self.retries.clear();
         self.clients.clear();
@@ -536,58 +543,6 @@ fn change_of(shard: ShardId, request: &StrongRequest) -> Option<Change> {
         StrongRequest::OpenSession { .. } => Some(Change::OpenSession),
         StrongRequest::Get { .. } | StrongRequest::Scan { .. } | StrongRequest::Watch { .. } => {
             None
-        }
-    }
-}
-
-impl Strong {
-    /// The group's reads of this turn, each a round of those that gathered.
-    pub fn next_rounds(&mut self) -> Vec<(GroupId, u64)> {
-        let mut rounds = Vec::new();
-        if !self.turn {
-            return rounds;
-        }
-        for shard in core::mem::take(&mut self.gathered) {
-            let Some(held) = self.held.get_mut(&shard) else { continue };
-            if let Some(tokens) = held.next_round() {
-                self.last_round += 1;
-                held.rounds.insert(self.last_round, tokens);
-                rounds.push((shard.group(), self.last_round));
-            } else if !held.reading.is_empty() {
-                self.gathered.insert(shard);
-            }
-        }
-        rounds
-    }
-
-    /// A round may be answered once so much is applied, or nobody vouches for it.
-    pub fn on_round<D: Disk>(
-        &mut self,
-        ground: &mut Ground<'_, D>,
-        shard: ShardId,
-        round: u64,
-        result: Option<Index>,
-    ) {
-        self.now = ground.now.mono;
-        let Some(held) = self.held.get_mut(&shard) else { return };
-        let Some(tokens) = held.rounds.remove(&round) else { return };
-        if !held.reading.is_empty() {
-            self.gathered.insert(shard);
-            self.due = true;
-        }
-        match result {
-            Some(index) => {
-                held.confirmed.push_back((index, tokens));
-                for token in held.answerable() {
-                    self.read(ground, token);
-                }
-            }
-            None => {
-                let leader = held.leader;
-                for token in tokens {
-                    self.failed(ground, token, false, leader);
-                }
-            }
         }
     }
 }

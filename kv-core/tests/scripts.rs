@@ -8,6 +8,7 @@
 //! | `cluster nodes=3 [replicas= read_quorum= …]` | a cluster, running until all nodes are members |
 //! | `nodes 3` | the same at its very beginning |
 //! | `put n1 KEY VALUE`, `get n1 KEY`, `delete n1 KEY` | a client asks n1 and waits; with `[later]` it does not |
+//! | `strong_put n1 KEY VALUE`, `strong_get n1 KEY`, `strong_delete n1 KEY` | the same in the strong keyspace |
 //! | `answers` | what came of everything that was asked `[later]`, or of everything |
 //! | `begin nodes=3 seed=7 …` | a world with any configuration at its very beginning |
 //! | `0.250000s: crash n2` | what follows is done at that time, and not waited for |
@@ -54,6 +55,11 @@ fn settings() {
 #[test]
 fn recovery() {
     play("recovery");
+}
+
+#[test]
+fn strong() {
+    play("strong");
 }
 
 #[test]

@@ -89,6 +89,19 @@ pub struct NodeObject {
     pub halted: Option<String>,
 }
 
+/// What a node runs on, whether it runs or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Tsify)]
+pub struct MachineObject {
+    /// How much too fast its clocks run, in parts per million; negative if too slow.
+    pub drift_ppm: i32,
+    /// How far its civil time was set ahead, in milliseconds; negative if back.
+    pub ahead_ms: i32,
+    /// How long each sync takes, in microseconds.
+    pub sync_us: u64,
+    /// Whether its disk takes only so many more bytes.
+    pub limited: bool,
+}
+
 /// The layout a node knows.
 #[derive(Clone, Debug, Serialize, Tsify)]
 pub struct LayoutObject {
@@ -245,6 +258,19 @@ pub fn node(world: &World, index: u16, names: &Names) -> Option<NodeObject> {
         keys_more,
         counters: view.counters.iter().map(|(name, count)| ((*name).into(), *count)).collect(),
         halted: view.halted.clone(),
+    })
+}
+
+/// What a node runs on; nothing if there is no such node.
+#[must_use]
+pub fn machine(world: &World, index: u16) -> Option<MachineObject> {
+    let (clocks, disk) = (world.clocks(index)?, world.disk(index)?);
+    Some(MachineObject {
+        drift_ppm: clocks.drift(),
+        // It is at most a day.
+        ahead_ms: (clocks.ahead() / 1_000) as i32,
+        sync_us: world.sync_time(index)?.0,
+        limited: disk.capacity().is_some(),
     })
 }
 

@@ -26,7 +26,7 @@ pub mod words;
 
 use action::{Act, Clients, Network, RunConfig, SettingValue};
 use elections::Elections;
-use inspect::{KeyObject, LinkObject, NodeObject, SettingRow, SettingState};
+use inspect::{KeyObject, LinkObject, MachineObject, NodeObject, SettingRow, SettingState};
 use travel::{Mark, VerdictObject};
 use words::{ActionLine, Names, OperationLine, Trace, TraceLine};
 
@@ -201,6 +201,11 @@ impl Sim {
         self.names.learn(self.timeline.world());
         let object = inspect::node(self.world(), node, &self.names);
         Ok(object.map(|object| object.into_ts()).transpose()?)
+    }
+
+    /// What a node runs on, whether it runs or not; nothing if there is no such node.
+    pub fn machine(&self, node: u16) -> Result<Option<Ts<MachineObject>>, JsError> {
+        Ok(inspect::machine(self.world(), node).map(|object| object.into_ts()).transpose()?)
     }
 
     /// A key on all nodes.

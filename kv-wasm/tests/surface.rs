@@ -68,6 +68,25 @@ fn a_run_is_broken_shared_and_opened_with_the_same_hash() {
 }
 
 #[wasm_bindgen_test]
+fn what_a_node_runs_on_tells_what_was_done_to_it_also_while_it_is_down() {
+    let mut sim = sim("1");
+    act(&mut sim, Act::Drift { node: 1, ppm: -20_000 }).unwrap();
+    act(&mut sim, Act::Jump { node: 1, by_ms: -5_000 }).unwrap();
+    act(&mut sim, Act::Slow { node: 1, wait_us: 70_000 }).unwrap();
+    act(&mut sim, Act::Fill { node: 1, free: 0 }).unwrap();
+    act(&mut sim, Act::Crash { node: 1 }).unwrap();
+    let machine = |node| {
+        let object = sim.machine(node).unwrap_or_else(|error| panic!("{}", words(error)));
+        object.map(|object| format!("{:?}", js_sys::JSON::stringify(&object).unwrap()))
+    };
+    let broken = "{\"drift_ppm\":-20000,\"ahead_ms\":-5000,\"sync_us\":70000,\"limited\":true}";
+    assert!(machine(1).unwrap().contains(broken), "{:?}", machine(1));
+    let sound = "{\"drift_ppm\":0,\"ahead_ms\":0,\"sync_us\":1000,\"limited\":false}";
+    assert!(machine(0).unwrap().contains(sound), "{:?}", machine(0));
+    assert_eq!(machine(9), None);
+}
+
+#[wasm_bindgen_test]
 fn a_frame_has_its_version_and_its_nodes_in_front() {
     let mut sim = sim("1");
     for millis in (2..=4_000).step_by(2) {

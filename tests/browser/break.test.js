@@ -89,7 +89,7 @@ test('a node is stopped and goes on, and one that lost its disk starts anew', as
 
 test('a link is made slow, and like the others again', async ({ playground }) => {
   await playground.clickLink('n1', 'n2');
-  const slow = playground.page.getByRole('button', { name: 'Slow', exact: true });
+  const slow = playground.page.getByRole('group', { name: 'Link n1 to n2' }).getByRole('button', { name: 'Slow' });
   await slow.click();
   await expect(playground.link('n1', 'n2')).toHaveClass(/slow/);
   await expect(slow).toHaveAttribute('aria-pressed', 'true');

@@ -1,12 +1,5 @@
 /** Sliders made from the core's table: a change spreads, and what cannot be is refused in the core's words. */
-import { expect, test } from './playground.js';
-
-async function set(playground, label, value) {
-  const box = playground.page.getByLabel(`${label}, exact`);
-  await box.fill(String(value));
-  await box.press('Enter');
-  return box;
-}
+import { expect, set, test } from './playground.js';
 
 test('a setting changed on one node reaches all', async ({ playground }) => {
   await set(playground, 'Read quorum', 1);

@@ -48,21 +48,6 @@ impl Events {
         events
     }
 
-    /// The next event, even if it says nothing but where to go on; none at the end of the stream.
-    pub fn next(&mut self) -> Option<Event> {
-        let mut event = Event::default();
-        loop {
-            let line = self.line()?;
-            match line.split_once(": ") {
-                Some(("id", id)) => event.id = id.into(),
-                Some(("event", name)) => event.name = name.into(),
-                Some(("data", data)) => event.data = serde_json::from_str(data).expect("JSON"),
-                _ if line.is_empty() => return Some(event),
-                _ => {}
-            }
-        }
-    }
-
     /// The next event that says something.
     ///
     /// # Panics
@@ -83,6 +68,25 @@ impl Events {
         match self.lines.read_line(&mut line) {
             Ok(0) | Err(_) => None,
             Ok(_) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
+        }
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+
+    /// The next event, even if it says nothing but where to go on; none at the end of the stream.
+    fn next(&mut self) -> Option<Event> {
+        let mut event = Event::default();
+        loop {
+            let line = self.line()?;
+            match line.split_once(": ") {
+                Some(("id", id)) => event.id = id.into(),
+                Some(("event", name)) => event.name = name.into(),
+                Some(("data", data)) => event.data = serde_json::from_str(data).expect("JSON"),
+                _ if line.is_empty() => return Some(event),
+                _ => {}
+            }
         }
     }
 }

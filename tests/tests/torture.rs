@@ -43,8 +43,13 @@ fn judge(name: &str, seen: &Seen) -> String {
         seen.owned,
         verdict.trim_end()
     );
-    eprintln!("{name}: {words}");
+    note(name, &words);
     words
+}
+
+#[expect(clippy::print_stderr, reason = "it is what the report of a long run is made of")]
+fn note(name: &str, words: &str) {
+    eprintln!("{name}: {words}");
 }
 
 fn history_file(name: &str) -> PathBuf {

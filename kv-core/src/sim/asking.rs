@@ -61,7 +61,8 @@ impl World {
     fn name_write(&mut self, node: u16, client: u16) -> Option<SessionSeq> {
         let shards = self.config().shards;
         let name = self.sessions.name(client, shards);
-        if let Some(shard) = self.sessions.to_open(client, shards).filter(|_| self.is_up(node)) {
+        if let Some(shard) = self.sessions.next_to_open(client, shards).filter(|_| self.is_up(node))
+        {
             let request = StrongRequest::OpenSession { shard };
             let request = Request::Strong { request, timeout: None };
             self.ask(node, Purpose::Session { client, shard }, request);

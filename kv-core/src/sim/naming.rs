@@ -40,7 +40,7 @@ impl Sessions {
     }
 
     /// In which shard a client opens its next session, if it is to.
-    pub(super) fn to_open(&mut self, client: u16, shards: u32) -> Option<ShardId> {
+    pub(super) fn next_to_open(&mut self, client: u16, shards: u32) -> Option<ShardId> {
         if client.is_multiple_of(2) {
             return None;
         }

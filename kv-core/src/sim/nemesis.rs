@@ -80,6 +80,15 @@ impl Nemesis {
         let partitions = 8 << self.rng.below(3);
         let network = self.network();
         let plain = !self.faults.contains(Fault::Loss);
+        let mut settings = alloc::vec![
+            (Setting::RequestTimeoutMs, 500),
+            (Setting::ReadQuorum, self.majority()),
+            (Setting::WriteQuorum, self.majority()),
+        ];
+        if partitions == 8 {
+            // Another leader is there before clients have given the last one up.
+            settings.extend([(Setting::ElectionTimeoutMs, 150), (Setting::RaftHeartbeatMs, 25)]);
+        }
         SimConfig {
             seed,
             nodes,
@@ -87,11 +96,7 @@ impl Nemesis {
             shards: u32::from(partitions / 8).min(2),
             network: if plain { NetworkConfig::default() } else { network },
             sync: Micros(self.rng.between(0, 20_000)),
-            settings: alloc::vec![
-                (Setting::RequestTimeoutMs, 500),
-                (Setting::ReadQuorum, self.majority()),
-                (Setting::WriteQuorum, self.majority()),
-            ],
+            settings,
             workload: Workload {
                 clients: self.rng.between(1, 20) as u16,
                 // What is to rot must have come as far as a table.

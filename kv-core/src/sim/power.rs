@@ -24,6 +24,12 @@ impl World {
         self.hosts.get(usize::from(index)).map(|host| &host.clocks)
     }
 
+    /// How long each sync of a node takes, and each job's wait for its disk.
+    #[must_use]
+    pub fn sync_time(&self, index: u16) -> Option<Micros> {
+        self.hosts.get(usize::from(index)).map(|host| host.wait)
+    }
+
     /// What a node shows at this moment of its own clock, if it runs.
     #[must_use]
     pub fn view(&self, index: u16) -> Option<NodeView> {

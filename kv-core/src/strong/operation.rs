@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::Ground;
+use crate::bugs::{Bug, planted};
 use crate::error::RequestError;
 use crate::id::{NodeId, RequestId, ShardId};
 use crate::message::Token;
@@ -21,6 +22,8 @@ pub(super) struct Operation {
     pub(super) request: StrongRequest,
     pub(super) shard: ShardId,
     pub(super) deadline: Mono,
+    /// How many bytes of values it holds.
+    pub(super) bytes: u64,
     pub(super) phase: Phase,
     /// How often it was tried in vain.
     pub(super) tries: u32,
@@ -76,6 +79,7 @@ impl Operation {
     ) -> Result<Self, RequestError> {
         check(ground, &request)?;
         let shard = shard_of(ground, &request)?;
+        let bytes = bytes_of(&request);
         let usual = ground.settings.span(Setting::RequestTimeoutMs);
         let timeout = timeout.unwrap_or(usual).min(TIMEOUT_MAX);
         Ok(Self {
@@ -83,6 +87,7 @@ impl Operation {
             request,
             shard,
             deadline: ground.now.mono + timeout,
+            bytes,
             phase: Phase::Here,
             tries: 0,
             hint: None,
@@ -106,7 +111,9 @@ impl Operation {
     /// Whether it may be sent once more when nobody knows what became of it.
     pub(super) fn can_be_repeated(&self) -> bool {
         match &self.request {
-            StrongRequest::Write { session, .. } => session.is_some(),
+            StrongRequest::Write { session, .. } => {
+                session.is_some() || planted(Bug::UnnamedWriteRepeated)
+            }
             _ => true,
         }
     }
@@ -131,6 +138,16 @@ impl Operation {
             self.shard.0
         ))
     }
+}
+
+/// How many bytes of values a request holds.
+pub(super) fn bytes_of(request: &StrongRequest) -> u64 {
+    let StrongRequest::Write { operations, .. } = request else { return 0 };
+    let of_one = |operation: &WriteOperation| match &operation.action {
+        Action::Put { value, .. } => (operation.key.len() + value.len()) as u64,
+        Action::Delete | Action::Check => operation.key.len() as u64,
+    };
+    operations.iter().map(of_one).sum()
 }
 
 /// What a client hears of whose write nobody knows what became.

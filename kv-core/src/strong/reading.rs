@@ -10,7 +10,7 @@ use super::{Ground, Strong};
 use crate::disk::Disk;
 use crate::error::RequestError;
 use crate::event::EventKind;
-use crate::id::Index;
+use crate::id::{GroupId, Index, ShardId};
 use crate::message::Token;
 use crate::message::strong::StrongRefusal;
 use crate::request::strong::{StrongReply, StrongRequest};
@@ -20,6 +20,56 @@ use crate::storage::Unreadable;
 const PAGE_BYTES: u64 = 1 << 20;
 
 impl Strong {
+    /// The reads of this turn: for each group of a shard a round of those that gathered.
+    pub fn next_rounds(&mut self) -> Vec<(GroupId, u64)> {
+        let mut rounds = Vec::new();
+        if !self.turn {
+            return rounds;
+        }
+        for shard in core::mem::take(&mut self.gathered) {
+            let Some(held) = self.held.get_mut(&shard) else { continue };
+            if let Some(tokens) = held.next_round() {
+                self.last_round += 1;
+                held.rounds.insert(self.last_round, tokens);
+                rounds.push((shard.group(), self.last_round));
+            } else if !held.reading.is_empty() {
+                self.gathered.insert(shard);
+            }
+        }
+        rounds
+    }
+
+    /// A round may be answered once so much is applied, or nobody vouches for it.
+    pub fn on_round<D: Disk>(
+        &mut self,
+        ground: &mut Ground<'_, D>,
+        shard: ShardId,
+        round: u64,
+        result: Option<Index>,
+    ) {
+        self.now = ground.now.mono;
+        let Some(held) = self.held.get_mut(&shard) else { return };
+        let Some(tokens) = held.rounds.remove(&round) else { return };
+        if !held.reading.is_empty() {
+            self.gathered.insert(shard);
+            self.due = true;
+        }
+        match result {
+            Some(index) => {
+                held.confirmed.push_back((index, tokens));
+                for token in held.answerable() {
+                    self.read(ground, token);
+                }
+            }
+            None => {
+                let leader = held.leader;
+                for token in tokens {
+                    self.failed(ground, token, false, leader);
+                }
+            }
+        }
+    }
+
     /// Answers from what is applied now; a watch for which there is nothing yet goes on waiting.
     pub(super) fn read<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token) {
         let Some(operation) = self.operations.get(&token) else { return };

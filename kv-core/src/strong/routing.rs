@@ -7,27 +7,31 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::operation::{Need, Operation, Origin, Phase, lost};
-use super::{Ground, OPERATIONS_MAX, Strong};
+use super::operation::{self, Need, Operation, Origin, Phase, lost};
+use super::{BYTES_MAX, Ground, OPERATIONS_MAX, Strong};
 use crate::bugs::{Bug, planted};
 use crate::disk::Disk;
 use crate::error::RequestError;
-use crate::id::{LogPosition, NodeId, ShardId};
+use crate::id::{Index, LogPosition, NodeId, ShardId};
 use crate::message::strong::{StrongMessage, StrongRefusal};
 use crate::message::{Message, Token};
 use crate::outbox::Outbox;
 use crate::request::Reply;
-use crate::request::strong::{Action, StrongReply, StrongRequest};
+use crate::request::strong::{StrongReply, StrongRequest};
 use crate::time::{Micros, Mono};
 
 /// How long until a request is tried again at first; each time in vain doubles it, up to four times.
 const PAUSE: Micros = Micros::from_millis(10);
 
-/// How long another node is waited for, if its answer is not needed to know what happened.
+/// How long another node is waited for, if it may be asked again: a quarter of the time that is left, and
+/// at most so long.
 const ANSWER_WAIT: Micros = Micros::from_millis(500);
 
 /// About how many bytes of values are said in one message.
 const MESSAGE_BYTES: u64 = 256 << 10;
+
+/// What one takes beside that, about.
+const MESSAGE_HEAD: u64 = 32;
 
 impl Strong {
     pub(super) fn start<D: Disk>(
@@ -38,7 +42,7 @@ impl Strong {
         timeout: Option<Micros>,
     ) {
         let operation = match Operation::new(ground, origin, request, timeout) {
-            Ok(operation) if self.operations.len() < OPERATIONS_MAX => operation,
+            Ok(operation) if self.has_room(&operation) => operation,
             Ok(_) => {
                 self.answer(ground, origin, Err(StrongRefusal::Error(RequestError::Busy)));
                 return;
@@ -54,8 +58,15 @@ impl Strong {
             self.clients.insert(id, token);
         }
         self.deadlines.insert((operation.deadline, token));
+        self.bytes += operation.bytes;
         self.operations.insert(token, Box::new(operation));
         self.route(ground, token);
+    }
+
+    /// Whether one more operation can be open. A single one always can.
+    fn has_room(&self, operation: &Operation) -> bool {
+        let fits = self.bytes == 0 || self.bytes + operation.bytes <= BYTES_MAX;
+        self.operations.len() < OPERATIONS_MAX && fits
     }
 
     /// Does what can be done here now, asks another node, or waits.
@@ -79,7 +90,10 @@ impl Strong {
                 self.gathered.insert(operation.shard);
                 self.due = true;
             }
-            (Need::Replica, Some(held)) if !held.transfer.is_half_way() => {
+            // One that has just been placed here knows nothing yet.
+            (Need::Replica, Some(held))
+                if !held.transfer.is_half_way() && Index(0) < held.state.applied() =>
+            {
                 operation.phase = Phase::Here;
                 self.read(ground, token);
             }
@@ -113,9 +127,10 @@ impl Strong {
             self.wait(ground.now.mono, token);
             return;
         };
-        let until = (ground.now.mono + ANSWER_WAIT).min(operation.deadline);
+        let left = operation.deadline - ground.now.mono;
+        let wait = Micros(left.0 / 4).min(ANSWER_WAIT);
         let again = operation.can_be_repeated() && !operation.is_watch();
-        let again = again.then_some(until);
+        let again = again.then_some(ground.now.mono + wait);
         // A number of its own, for whoever is asked twice under one takes it for the same question.
         self.last_token += 1;
         let asked = self.last_token;
@@ -125,7 +140,7 @@ impl Strong {
             self.retries.insert((at, token));
         }
         let request = Box::new(operation.request.clone());
-        let timeout = operation.deadline - ground.now.mono;
+        let timeout = left;
         self.say(to, StrongMessage::Ask { token: asked, request, timeout });
     }
 
@@ -173,7 +188,7 @@ impl Strong {
             self.asked.remove(&asked);
         }
         operation.phase = Phase::Here;
-        let may_repeat = operation.can_be_repeated() || planted(Bug::UnnamedWriteRepeated);
+        let may_repeat = operation.can_be_repeated();
         match operation.origin {
             _ if unknown && !may_repeat => {
                 self.finish(ground, token, Err(StrongRefusal::Error(lost())));
@@ -261,6 +276,7 @@ impl Strong {
     pub(super) fn forget(&mut self, token: Token) {
         let Some(operation) = self.operations.remove(&token) else { return };
         self.deadlines.remove(&(operation.deadline, token));
+        self.bytes -= operation.bytes;
         if let Phase::Asked(_, asked, _) = operation.phase {
             self.asked.remove(&asked);
         }
@@ -323,16 +339,7 @@ impl Strong {
 /// About how long a message is.
 fn bytes_of(message: &StrongMessage) -> u64 {
     let bytes = match message {
-        StrongMessage::Ask { request, .. } => match &**request {
-            StrongRequest::Write { operations, .. } => operations
-                .iter()
-                .map(|operation| match &operation.action {
-                    Action::Put { value, .. } => operation.key.len() + value.len(),
-                    Action::Delete | Action::Check => operation.key.len(),
-                })
-                .sum(),
-            _ => 0,
-        },
+        StrongMessage::Ask { request, .. } => return operation::bytes_of(request) + MESSAGE_HEAD,
         StrongMessage::Answer { result: Ok(reply), .. } => match &**reply {
             StrongReply::Value { record: Some(record), .. } => record.value.len(),
             StrongReply::Page { records, .. } => {
@@ -349,5 +356,5 @@ fn bytes_of(message: &StrongMessage) -> u64 {
         },
         StrongMessage::Answer { .. } => 0,
     };
-    bytes as u64 + 32
+    bytes as u64 + MESSAGE_HEAD
 }

@@ -57,6 +57,9 @@ impl From<Unreadable> for NotApplied {
     }
 }
 
+/// Records in the order of their keys and, if there may be more, the last key that was looked at.
+type Page = (Vec<(Bytes, Record)>, Option<Bytes>);
+
 /// What came of an entry.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
@@ -199,7 +202,7 @@ impl State {
         (limit, bytes_max): (u32, u64),
         store: &Store,
         disk: &impl Disk,
-    ) -> Result<(Vec<(Bytes, Record)>, Option<Bytes>), Unreadable> {
+    ) -> Result<Page, Unreadable> {
         let within = place::data(self.shard, prefix);
         let start = after.map(|after| {
             let mut start = place::data(self.shard, after);

@@ -61,7 +61,11 @@ impl Runner for Stage {
                 self.begin(count, pairs)?;
                 Ok(String::new())
             }
-            ("put" | "get" | "delete", words, []) => {
+            (
+                "put" | "get" | "delete" | "strong_put" | "strong_get" | "strong_delete",
+                words,
+                [],
+            ) => {
                 let action = Action::of_command(self.world()?, &command.name, words, &[])?;
                 self.ask(action, context)
             }

@@ -21,6 +21,7 @@ pub(crate) use rest::surface;
     missing_docs,
     unreachable_pub,
     unused_qualifications,
+    clippy::allow_attributes_without_reason,
     clippy::use_self,
     reason = "it is generated"
 )]

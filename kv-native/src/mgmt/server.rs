@@ -24,7 +24,7 @@ use crate::cli::{End, output, say};
 use crate::config::{Address, default_name};
 
 /// How long a node may take to become a member.
-const START_WAIT: Duration = Duration::from_secs(30);
+const START_WAIT: Duration = Duration::from_secs(60);
 /// How long the others may take to give a new member its places.
 const SETTLE_WAIT: Duration = Duration::from_secs(15);
 /// How long a node may take to stop, or a killed one to end.

@@ -23,7 +23,15 @@ use proto::cluster_service_client::ClusterServiceClient;
 use proto::kv_store_client::KvStoreClient;
 use proto::{GetRequest, PutRequest, StatusReply, StatusRequest};
 
-#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::use_self,
+    reason = "it is generated"
+)]
 pub(crate) mod proto {
     tonic::include_proto!("dkv.v0");
 }
@@ -41,10 +49,13 @@ impl Client {
     /// Over HTTP/2 without more ado.
     pub(crate) fn of(address: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let _entered = runtime.enter();
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-        let channel = endpoint.connect_timeout(Duration::from_secs(5)).connect_lazy();
-        drop(_entered);
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(5));
+        let channel = {
+            // The connection is a task of the runtime.
+            let _entered = runtime.enter();
+            endpoint.connect_lazy()
+        };
         Self { runtime, channel }
     }
 

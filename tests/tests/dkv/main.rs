@@ -420,7 +420,7 @@ fn a_client_of_another_implementation_is_served() {
     let stubs = dkv.folder.path().join("stubs");
     std::fs::create_dir(&stubs).unwrap();
     let mut client = Command::new(python());
-    client.arg(workspace.join("tests/python/dkv.py"));
+    client.arg(workspace.join("tests/python/grpc_client.py"));
     client.arg(workspace.join("kv-native/proto")).arg(&stubs);
     client.args(dkv.nodes.iter().map(|node| &node.process.address));
     let output = client.output().unwrap();

@@ -53,8 +53,10 @@ fn a_revision_names_a_version_and_conditions_compare_it() {
 fn a_value_lives_as_long_as_it_was_told() {
     let cluster = cluster(1, &[]);
     let node = &cluster.nodes[0];
-    node.put(&format!("{}?ttl_ms=600000", at("long")), b"v").is(200).unwrap();
-    let expires: u64 = node.get(&at("long")).is(200).unwrap().header("kv-expires").parse().unwrap();
+    let written = node.put(&format!("{}?ttl_ms=600000", at("long")), b"v").is(200).unwrap();
+    let read = node.get(&at("long")).is(200).unwrap();
+    assert_eq!(written.header("kv-expires"), read.header("kv-expires"));
+    let expires: u64 = read.header("kv-expires").parse().unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     assert!(u128::from(expires) > now.as_millis(), "{expires} is over");
     // A put without one lives for good.

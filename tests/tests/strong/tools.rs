@@ -140,3 +140,23 @@ fn members_are_listed_taken_in_and_let_go() {
     let (code, _, words) = kv(node, &["members", "remove", "n3"]);
     assert!(code == Some(1) && words.contains("no member"), "{words}");
 }
+
+#[test]
+fn a_member_that_a_majority_needs_is_let_go_by_force_only() {
+    let mut cluster = cluster(3, &[]);
+    cluster.nodes[2].kill();
+    let node = &cluster.nodes[0];
+    eventually("n3 is missed", || {
+        let members = node.get("/v1/members").is(200)?.json();
+        let rows = members["members"].as_array().cloned().unwrap_or_default();
+        let dead = rows.iter().any(|one| one["name"] == "n3" && one["alive"] == false);
+        if dead { Ok(()) } else { Err(members.to_string()) }
+    });
+    let refusal = node.delete("/v1/members/n2").is(409).unwrap().json();
+    assert!(refusal["error"].as_str().unwrap().contains("majority"), "{refusal}");
+    let (code, _, words) = kv(node, &["members", "remove", "n2"]);
+    assert!(code == Some(1) && words.contains("nothing was changed"), "{words}");
+    node.put("/v1/strong/keys/k", b"v").is(200).unwrap();
+    let (code, _, words) = kv(node, &["members", "remove", "n2", "--force"]);
+    assert_eq!(code, Some(0), "{words}");
+}

@@ -160,3 +160,33 @@ fn who_leaves_costs_nothing_and_who_stays_does_not_hold_up_a_stop() {
     let log = cluster.nodes[0].log();
     assert!(log.contains("everything acknowledged is on disk"), "{log}");
 }
+
+#[test]
+fn who_reads_too_slowly_is_told_and_begins_anew() {
+    let cluster = cluster(1, &[]);
+    let node = &cluster.nodes[0];
+    let (mut events, begin) = watch(node, "");
+    // More than the node keeps, and more than is on its way to a client that does not read.
+    let large = "x".repeat(1 << 20);
+    for _ in 0..40 {
+        put(node, "k", &large);
+    }
+    let mut last = begin.clone();
+    let end = loop {
+        let event = events.next().expect("the stream says why it ends");
+        if event.name == "end" {
+            break event;
+        }
+        last = event.id;
+    };
+    assert!(end.data["error"].as_str().unwrap().contains("no longer kept"), "{}", end.data);
+    assert!(events.next().is_none());
+    for after in [begin, last] {
+        let header = [("last-event-id", &*after)];
+        refused(crate::ask("GET", node, WATCH, &header, None), 410, "no longer kept");
+        refused(node.get(&format!("{WATCH}?after={after}")), 410, "no longer kept");
+    }
+    let (mut events, _) = watch(node, "");
+    put(node, "k", "v");
+    assert_eq!(changes(&events.told()), one("k", Some("dg==")));
+}

@@ -13,6 +13,7 @@ import type { Hover, StageChoice } from '../stage/stage';
 import { gear, stopped, type Clock } from '../state/clock';
 import { formatClock, nodeName } from '../state/format';
 import { linkAddress, linkText, type LinkVerdict } from '../state/link';
+import { flightsOf, type Flight } from '../state/flights';
 import { append, emptyLog, type Log } from '../state/log';
 import { bandsOf, type Band } from '../state/raft';
 import { killOf, type Killed } from '../state/scenario';
@@ -93,6 +94,10 @@ export class Board {
   hover = $state.raw<Hover | null>(null);
   /** The link that was touched last, for the choice of one-way cuts. */
   touched = $state.raw<{ from: number; to: number } | null>(null);
+  /** The message that was picked to be lost or held up. */
+  message = $state<number | null>(null);
+  /** Whether the list of messages takes the keyboard's focus when it is shown next. */
+  pickFocus = $state(false);
   hidden = $state.raw<ReadonlySet<Family>>(new Set());
   tab = $state<Tab>('clients');
   pane = $state<Pane>('log');
@@ -104,7 +109,7 @@ export class Board {
   /** Moves the keyboard's focus to a node; the stage sets it. */
   focusNode: (node: number) => void = () => {};
 
-  private choice: StageChoice = { node: 0, owners: [], key: null, hidden: new Set() };
+  private choice: StageChoice = { node: 0, owners: [], key: null, hidden: new Set(), message: null };
   private refreshed = 0;
   private glancing = false;
   private judging = false;
@@ -153,6 +158,22 @@ export class Board {
 
   toggle(): void {
     this.session.play(!this.session.clock.playing);
+  }
+
+  /** The messages under way that the stage shows, the one that arrives first before the others. */
+  flights(): Flight[] {
+    return this.frame === null ? [] : flightsOf(this.frame, this.clock.view, this.hidden);
+  }
+
+  /** Pauses and picks the message after the one that is picked; at first one in the middle, for it is half-way. */
+  async pickNext(): Promise<void> {
+    await this.session.pause();
+    const flights = this.flights();
+    const here = flights.findIndex(({ number }) => number === this.message);
+    const next = flights[here < 0 ? flights.length >> 1 : (here + 1) % flights.length];
+    if (next === undefined) return this.say('No message is under way right now.');
+    this.message = next.number;
+    this.pickFocus = true;
   }
 
   step(): void {
@@ -386,6 +407,7 @@ export class Board {
     this.key = null;
     this.touched = null;
     this.hover = null;
+    this.message = null;
     this.marks = [];
     this.marked = [];
     this.killed = null;
@@ -462,16 +484,19 @@ export class Board {
     const shown: KeyObject | null = this.key !== null && this.glance?.key?.key === this.key ? this.glance.key : null;
     const owners = shown?.owners ?? [];
     const { choice } = this;
-    const same = choice.node === this.node && choice.hidden === this.hidden
+    const same = choice.node === this.node && choice.hidden === this.hidden && choice.message === this.message
       && (choice.key?.partition ?? null) === (shown?.partition ?? null) && choice.owners.join() === owners.join();
-    if (!same) this.choice = { node: this.node, hidden: this.hidden, key: shown && { partition: shown.partition }, owners };
+    if (!same) this.choice = { node: this.node, hidden: this.hidden, message: this.message, key: shown && { partition: shown.partition }, owners };
     return this.choice;
   }
 }
 
 /** What a press would do here, for the line beneath the stage. */
-export function hoverWords(hover: Hover | null, frame: Frame | null): string {
-  if (hover === null || frame === null) return 'Click a node to crash it, a line to cut it. Press ? for the keyboard.';
+export function hoverWords(hover: Hover | null, frame: Frame | null, playing: boolean): string {
+  if (hover === null || frame === null) {
+    return playing ? 'Click a node to crash it, a line to cut it. Press ? for the keyboard.' : 'Click a node to crash it, a line to cut it, a message to lose it.';
+  }
+  if (hover.kind === 'message') return 'Click to pick this message, to lose it or hold it up.';
   if (hover.kind === 'node') {
     const name = nodeName(hover.node);
     return `Click to ${nodesDown(frame).includes(hover.node) ? 'restart' : 'crash'} ${name}. The small i shows what is inside.`;

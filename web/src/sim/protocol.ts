@@ -3,7 +3,7 @@
  * (`kv-wasm`); here is only how questions and answers travel.
  */
 import type {
-  Act, ActionLine, Attack, Clients, KeyObject, LinkObject, Mark, Network, NodeObject, OperationLine,
+  Act, ActionLine, Attack, Clients, KeyObject, LinkObject, MachineObject, Mark, Network, NodeObject, OperationLine,
   RunConfig, SettingRow, SettingState, SettingValue, Trace, Tried, VerdictObject,
 } from 'kv-wasm';
 
@@ -75,6 +75,8 @@ export interface Question {
 
 export interface Glance {
   node: NodeObject | null;
+  /** What the node runs on, even while it is down. */
+  machine: MachineObject | null;
   key: KeyObject | null;
   trace: Trace;
   actions: ActionLine[];

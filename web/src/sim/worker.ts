@@ -67,6 +67,7 @@ const calls: Calls = {
     const shown = present();
     return {
       node: node === null ? null : (shown.inspect(node) ?? null),
+      machine: node === null ? null : (shown.machine(node) ?? null),
       key: key === null ? null : shown.key(key),
       trace: shown.trace_since(trace, TRACE_MOST),
       actions: shown.actions_since(actions),

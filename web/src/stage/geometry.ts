@@ -38,8 +38,8 @@ export function planStage(width: number, height: number, nodes: number): Plan {
   const margin = Math.max(22, Math.min(width, height) * 0.05);
   const bandOuter = Math.max(60, Math.min(width, height) / 2 - margin);
   const bandInner = bandOuter - Math.max(6, bandOuter * 0.034);
-  const largest = bandOuter * 0.145;
-  const seats = bandInner - largest - bandOuter * 0.11;
+  const largest = bandOuter * 0.168;
+  const seats = bandInner - largest - bandOuter * 0.095;
   const room = (Math.PI * seats) / Math.max(nodes, 1);
   const disc = Math.max(5, Math.min(largest, 42, room * 0.72));
   return {

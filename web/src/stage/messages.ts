@@ -25,6 +25,8 @@ export interface Scene {
   readonly speed: number;
   readonly calm: boolean;
   readonly hidden: ReadonlySet<Family>;
+  /** The message that the reader has picked. */
+  readonly picked: number | null;
   /** Real time, for what is no part of the simulation. */
   readonly nowMs: number;
 }
@@ -33,6 +35,8 @@ export interface Scene {
 const CLIENT_FLIGHT_US = 220_000;
 /** Above 4x one of so many messages is drawn as a dot. */
 const SAMPLE = 4;
+/** How far from the middle of its dot a message is still hit, in pixels. */
+const REACH = 8;
 /** How long the ring of a crash spreads, in real ms. */
 const SHOCK_MS = 650;
 
@@ -43,6 +47,8 @@ export class Messages {
   private nodes = 0;
   private chords = new Map<number, Chord>();
   private shocks: { node: number; began: number }[] = [];
+  /** How far the picked message was before it was lost: there it stays. */
+  private last: { number: number; share: number } | null = null;
 
   constructor(public palette: Palette) {
     const pen = this.canvas.getContext('2d');
@@ -66,6 +72,19 @@ export class Messages {
     this.shocks.push({ node, began: nowMs });
   }
 
+  /** The number of the message whose dot is at a point; null if none is. */
+  at(frame: Frame, scene: Scene, point: Point): number | null {
+    let best: { number: number; distance: number } | null = null;
+    for (let i = 0; i < frame.messages.count; i += 1) {
+      const flight = this.flight(frame, scene, i);
+      if (flight === null || flight.share > flight.mark.stop) continue;
+      const { x, y } = dotOf(flight);
+      const distance = Math.hypot(x - point.x, y - point.y);
+      if (distance <= (best?.distance ?? REACH)) best = { number: flight.number, distance };
+    }
+    return best?.number ?? null;
+  }
+
   draw(frame: Frame, scene: Scene): void {
     const { plan, pen } = this;
     if (plan === null) return;
@@ -81,33 +100,55 @@ export class Messages {
   }
 
   private drawMessages(frame: Frame, scene: Scene): void {
-    const { messages } = frame;
-    const sampled = scene.speed > EVERY_MESSAGE_UP_TO;
-    for (let i = 0; i < messages.count; i += 1) {
-      const look = lookOf(frame.kinds[messages.kind[i]!]);
-      if (scene.hidden.has(look.family)) continue;
-      const number = messages.number[i]!;
-      if (sampled && number % SAMPLE !== 0) continue;
-      const sent = messages.sent[i]!;
-      const share = (scene.view - sent) / Math.max(1, messages.arrives[i]! - sent);
-      if (share < 0 || share > 1) continue;
-      const [from, to] = [messages.from[i]!, messages.to[i]!];
-      const lost = (messages.flags[i]! & MessageFlag.lost) !== 0;
-      this.drawMessage(this.chordOf(from, to), share, {
-        colour: this.palette.families[look.family],
-        shape: look.shape,
-        hollow: look.reply,
-        small: look.family === 'gossip' || look.shape === 'dot',
-        stop: lost ? stopShare(number, frame.isCut(from, to)) : 2,
-        calm: scene.calm,
-      });
+    for (let i = 0; i < frame.messages.count; i += 1) {
+      const flight = this.flight(frame, scene, i);
+      if (flight === null) continue;
+      this.drawMessage(flight.way, flight.share, flight.mark);
+      if (flight.number === scene.picked) this.ring(flight);
     }
+  }
+
+  /** Where a message of the frame is and how it looks; null if it is not drawn. */
+  private flight(frame: Frame, scene: Scene, i: number): Flight | null {
+    const { messages } = frame;
+    const look = lookOf(frame.kinds[messages.kind[i]!]);
+    const number = messages.number[i]!;
+    const isPicked = number === scene.picked;
+    if (!isPicked && scene.hidden.has(look.family)) return null;
+    if (!isPicked && scene.speed > EVERY_MESSAGE_UP_TO && number % SAMPLE !== 0) return null;
+    const sent = messages.sent[i]!;
+    const share = (scene.view - sent) / Math.max(1, messages.arrives[i]! - sent);
+    if (share < 0 || share > 1) return null;
+    const [from, to] = [messages.from[i]!, messages.to[i]!];
+    const lost = (messages.flags[i]! & MessageFlag.lost) !== 0;
+    if (isPicked && !lost) this.last = { number, share };
+    const lostAt = this.last?.number === number ? this.last.share : stopShare(number, frame.isCut(from, to));
+    const mark = {
+      colour: this.palette.families[look.family],
+      shape: look.shape,
+      hollow: look.reply,
+      small: look.family === 'gossip' || look.shape === 'dot',
+      stop: lost ? lostAt : 2,
+      calm: scene.calm,
+    };
+    return { number, way: this.chordOf(from, to), share, mark };
+  }
+
+  private ring(flight: Flight): void {
+    const { pen } = this;
+    const at = dotOf(flight);
+    pen.globalAlpha = 1;
+    pen.strokeStyle = this.palette.ink;
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(at.x, at.y, REACH + 3, 0, 2 * Math.PI);
+    pen.stroke();
   }
 
   private drawMessage(way: Chord, share: number, mark: Mark): void {
     const { pen } = this;
     pen.strokeStyle = mark.colour;
-    if (share > mark.stop) {
+    if (share >= mark.stop) {
       pen.globalAlpha = 1 - (share - mark.stop) / (1 - mark.stop);
       this.cross(along(way, mark.stop), 4.5, mark.colour);
       return;
@@ -280,6 +321,19 @@ export class Messages {
     }
     return way;
   }
+}
+
+/** A message on its way. */
+interface Flight {
+  readonly number: number;
+  readonly way: Chord;
+  readonly share: number;
+  readonly mark: Mark;
+}
+
+/** Where a message's dot is drawn. */
+function dotOf({ way, share, mark }: Flight): Point {
+  return along(way, Math.min(mark.calm ? 0.5 : share, mark.stop));
 }
 
 interface Mark {

@@ -4,7 +4,8 @@
  *
  * State shows by shape and word, never by hue: up is solid, down is hollow and says so, suspected is
  * dashed, paused is dotted, the leader of the metadata group has a double ring, a hollow triangle asks
- * whether it would be elected, a solid one stands for election. Elements are made once per run and only
+ * whether it would be elected, a solid one stands for election. Below a disc stands the term its node
+ * knows. Elements are made once per run and only
  * what differs is set.
  */
 import { NodeFlag, Role, type Frame } from '../sim/frame';
@@ -53,6 +54,7 @@ interface Parts {
   info: SVGGElement;
   rank: SVGGElement;
   rankText: SVGTextElement;
+  term: SVGTextElement;
 }
 
 export class Nodes {
@@ -103,6 +105,7 @@ export class Nodes {
     write(parts.note, this.plan?.labelled ? note : '');
     set(parts.rank, { visibility: rank >= 0 ? 'visible' : 'hidden' });
     write(parts.rankText, String(rank + 1));
+    write(parts.term, isUp && this.plan?.labelled && frame.nodes.role[node] !== Role.none ? `t${frame.nodes.term[node]}` : '');
   }
 
   private add(node: number): void {
@@ -126,7 +129,7 @@ export class Nodes {
 /** The small line in a disc. */
 function noteOf(frame: Frame, node: number, state: NodeState): string {
   if (state === 'down' || state === 'halted' || state === 'paused') return state;
-  if (state === 'suspected' && !standing(frame, node)) return `doubted by ${frame.nodes.suspectedBy[node]}`;
+  if (state === 'suspected' && !standing(frame, node)) return count(frame.nodes.suspectedBy[node]!, 'doubt');
   if ((frame.nodes.flags[node]! & NodeFlag.full) !== 0) return 'disk full';
   // The whole word is wider than a disc.
   if (standing(frame, node)) return frame.nodes.role[node] === Role.candidate ? 'candidate' : 'pre-vote';
@@ -158,8 +161,9 @@ function build(node: number): Parts {
   const rankText = text('order');
   set(rankText, { dy: '0.36em' });
   const rank = make('g', { class: 'rank', visibility: 'hidden', 'aria-hidden': 'true' }, make('circle', { r: 10 }), rankText);
-  const group = make('g', { class: 'node down', 'data-node': node }, body, info, rank);
-  return { group, body, reach, halo, disc, inner, mark, name, note, info, rank, rankText };
+  const term = make('text', { class: 'term', 'text-anchor': 'middle', 'aria-hidden': 'true' });
+  const group = make('g', { class: 'node down', 'data-node': node }, body, info, rank, term);
+  return { group, body, reach, halo, disc, inner, mark, name, note, info, rank, rankText, term };
 }
 
 function place(parts: Parts, plan: Plan, { x, y }: { x: number; y: number }): void {
@@ -173,5 +177,6 @@ function place(parts: Parts, plan: Plan, { x, y }: { x: number; y: number }): vo
   set(parts.name, { 'font-size': Math.max(8, r * 0.5), dy: plan.labelled ? '0.05em' : '0.35em' });
   set(parts.note, { 'font-size': Math.max(8.5, Math.min(12, r * 0.28)), dy: Math.max(11, r * 0.44) });
   set(parts.info, { transform: `translate(${(r * 0.8).toFixed(1)} ${(-r * 0.8).toFixed(1)})`, visibility: plan.labelled ? 'visible' : 'hidden' });
+  set(parts.term, { y: (r + 16).toFixed(1) });
   set(parts.rank, { transform: `translate(${(-r * 0.8).toFixed(1)} ${(-r * 0.8).toFixed(1)})` });
 }

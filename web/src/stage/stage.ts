@@ -5,17 +5,21 @@
  * has come; the canvas is drawn every time. Knows no framework.
  */
 import type { Frame } from '../sim/frame';
+import type { Clock } from '../state/clock';
 import type { Family } from './families';
 import { planStage, type Plan } from './geometry';
 import { Links, type LinkHandlers } from './links';
-import { Messages, type Palette } from './messages';
+import { Messages, type Palette, type Scene } from './messages';
 import { Nodes, nodeState, type Chosen, type NodeHandlers } from './nodes';
 
 export type Hover =
   | { kind: 'node'; node: number }
-  | { kind: 'link'; from: number; to: number };
+  | { kind: 'link'; from: number; to: number }
+  | { kind: 'message' };
 
 export interface StageHandlers extends Pick<NodeHandlers, 'onNode' | 'onInspect'>, Pick<LinkHandlers, 'onLink'> {
+  /** A message was clicked, which one can while nothing moves. */
+  onMessage(number: number): void;
   onHover(hover: Hover | null): void;
 }
 
@@ -23,6 +27,8 @@ export interface StageHandlers extends Pick<NodeHandlers, 'onNode' | 'onInspect'
 export interface StageChoice extends Chosen {
   readonly key: { partition: number } | null;
   readonly hidden: ReadonlySet<Family>;
+  /** The message that was picked. */
+  readonly message: number | null;
 }
 
 export class Stage {
@@ -38,8 +44,10 @@ export class Stage {
   /** The frame before the shown one, in which a crashed node was still up. */
   private before: Frame | null = null;
   private hovered: number | null = null;
+  private onMessage = false;
+  private drawn: { frame: Frame; scene: Scene; moving: boolean } | null = null;
 
-  constructor(private readonly host: HTMLElement, handlers: StageHandlers) {
+  constructor(private readonly host: HTMLElement, private readonly handlers: StageHandlers) {
     this.messages = new Messages(readPalette(host));
     this.nodes = new Nodes({
       ...handlers,
@@ -58,11 +66,14 @@ export class Stage {
     theme.observe(document.documentElement, { attributeFilter: ['data-theme'] });
     const scheme = () => this.repaint();
     this.dark.addEventListener('change', scheme);
+    // A message lies above the link it travels on, so it is asked first; but it must really be hit.
+    host.addEventListener('click', this.pick, { capture: true });
+    host.addEventListener('pointermove', this.point);
     this.watchers = [size, theme, { disconnect: () => this.dark.removeEventListener('change', scheme) }];
   }
 
-  /** Draws the moment `view` of a run that goes on at `speed`. */
-  draw(frame: Frame, view: number, speed: number, choice: StageChoice, nowMs: number): void {
+  /** Draws the moment that the clock shows. */
+  draw(frame: Frame, { view, speed, playing }: Clock, choice: StageChoice, nowMs: number): void {
     if (frame.nodes.count !== this.count) {
       this.count = frame.nodes.count;
       this.place();
@@ -74,7 +85,9 @@ export class Stage {
       this.links.update(frame, this.hovered, choice.key);
       this.shown = { frame, choice };
     }
-    this.messages.draw(frame, { view, speed, calm: this.calm.matches, hidden: choice.hidden, nowMs });
+    const scene = { view, speed, calm: this.calm.matches, hidden: choice.hidden, picked: choice.message, nowMs };
+    this.messages.draw(frame, scene);
+    this.drawn = { frame, scene, moving: playing };
   }
 
   focusNode(node: number): void {
@@ -83,7 +96,32 @@ export class Stage {
 
   destroy(): void {
     for (const watcher of this.watchers) watcher.disconnect();
+    this.host.removeEventListener('click', this.pick, { capture: true });
+    this.host.removeEventListener('pointermove', this.point);
     this.host.replaceChildren();
+  }
+
+  private readonly pick = (event: MouseEvent): void => {
+    const number = this.messageAt(event);
+    if (number === null) return;
+    event.stopPropagation();
+    this.handlers.onMessage(number);
+  };
+
+  private readonly point = (event: MouseEvent): void => {
+    const isOn = this.messageAt(event) !== null;
+    if (isOn === this.onMessage) return;
+    this.onMessage = isOn;
+    this.host.classList.toggle('on-message', isOn);
+    this.handlers.onHover(isOn ? { kind: 'message' } : null);
+  };
+
+  /** The message under the pointer while nothing moves; nodes lie above. */
+  private messageAt(event: MouseEvent): number | null {
+    const { drawn } = this;
+    if (drawn === null || drawn.moving || (event.target as Element).closest('.node') !== null) return null;
+    const box = this.host.getBoundingClientRect();
+    return this.messages.at(drawn.frame, drawn.scene, { x: event.clientX - box.left, y: event.clientY - box.top });
   }
 
   private noticeCrashes(frame: Frame, nowMs: number): void {

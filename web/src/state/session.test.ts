@@ -64,6 +64,21 @@ describe('a session', () => {
     expect(advances()).toHaveLength(2);
   });
 
+  it('is paused when what was still being played is there', async () => {
+    session.play(true);
+    session.pump(0);
+    session.pump(16);
+    let paused = false;
+    void session.pause().then(() => (paused = true));
+    expect(session.clock.playing).toBe(false);
+    await settle();
+    expect(paused).toBe(false);
+    latest().asked.at(-1)!.answer(moved());
+    await settle();
+    expect(paused).toBe(true);
+    expect(session.clock.view).toBe(session.frame!.now);
+  });
+
   it('returns the words of a refusal and goes on', async () => {
     const acting = session.act({ kind: 'crash', node: 9 } satisfies Act);
     latest().asked.at(-1)!.fail(new Refused('there is no node 9'));

@@ -48,6 +48,8 @@ export class Session {
   private busy = false;
   private pursuing = false;
   private last: number | null = null;
+  /** What the simulator was asked to play on, and may not have done yet. */
+  private playing: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly start: () => Simulator,
@@ -91,9 +93,10 @@ export class Session {
     if (this.busy || this.target !== null || this.clock.view <= this.frame.now) return;
     this.busy = true;
     const { run, leaps } = this;
-    void this.attempt(async () => {
+    this.playing = this.attempt(async () => {
       const moved = await this.simulator.call('advance', this.clock.view, BUDGET_MS);
       if (leaps === this.leaps && this.target === null) this.show(moved, run);
+      if (!this.clock.playing) this.changed();
     }).finally(() => {
       if (run === this.run) this.busy = false;
     });
@@ -101,6 +104,13 @@ export class Session {
 
   play(playing: boolean): void {
     this.clock = { ...this.clock, playing };
+    this.changed();
+  }
+
+  /** Pauses, and waits until the moment shown stays the same. */
+  async pause(): Promise<void> {
+    this.play(false);
+    await this.playing;
     this.changed();
   }
 

@@ -182,7 +182,7 @@ impl SimConfig {
                 "partitions" => self.partitions = number(value)?,
                 "shards" => self.shards = number(value)?,
                 "sync" => self.sync = span_of(value)?,
-                "clients" | "per_second" | "keys" | "writes" | "quorum" => {
+                "clients" | "per_second" | "keys" | "writes" | "quorum" | "strong" => {
                     change_workload(&mut self.workload, name, value)?;
                 }
                 "latency" | "lose" | "late" | "times" | "twice" | "overtake" => {

@@ -25,93 +25,93 @@ const EXPIRES: HeaderName = HeaderName::from_static("kv-expires");
 
 const PATH: &str = "/v1/strong/keys/{*key}";
 
+/// An option or header: its name and what it means.
+type Named = (&'static str, &'static str);
+
+const TIMEOUT: Named = ("timeout_ms", "how long to wait");
+const RECEIPT: Named =
+    ("receipt", "1: tell in KV-Receipt the shard, its replicas and how the answer came about");
+const IF_MATCH: Named = ("If-Match", "only if the value has this entity tag; * for any value");
+const SESSION: Named = ("KV-Session", "the session of the client, for exactly-once writes");
+const SEQ: Named = ("KV-Seq", "the number of this write in the session, from 1 on");
+const ACK: Named = ("KV-Ack", "the client has the answers of all numbers up to this one");
+
+/// What a write is answered.
+const WRITTEN: &[(u16, &str)] = &[
+    (
+        200,
+        "A majority of the shard has it on disk: {\"revision\", \"replaced\"} of a PUT, {\"revision\", \"existed\"} of a DELETE; KV-Expires where a value is to live for a time",
+    ),
+    (400, "An option or header has no meaning here; nothing was changed"),
+    (409, "The session is not open, or this number of it is over; this attempt changed nothing"),
+    (412, "The condition is not met: {\"found\"} and ETag tell the revision; nothing was changed"),
+    (413, "The value is larger than value_bytes_max"),
+    (
+        503,
+        "The shard has no leader that a majority follows, or the node is busy; nothing was changed",
+    ),
+    (
+        504,
+        "It is unknown whether it took effect; read before trying again, or send it again in its session",
+    ),
+    (507, "A disk is full; nothing was acknowledged"),
+];
+
 /// Adds these paths.
 pub(super) fn surface(surface: Surface) -> Surface {
-    const TIMEOUT: (&str, &str) = ("timeout_ms", "how long to wait");
-    const RECEIPT: (&str, &str) =
-        ("receipt", "1: tell in KV-Receipt the shard, its replicas and how the answer came about");
-    const IF_MATCH: (&str, &str) =
-        ("If-Match", "only if the value has this entity tag; * for any value");
-    const SESSION: (&str, &str) =
-        ("KV-Session", "the session of the client, for exactly-once writes");
-    const SEQ: (&str, &str) = ("KV-Seq", "the number of this write in the session, from 1 on");
-    const ACK: (&str, &str) =
-        ("KV-Ack", "the client has the answers of all numbers up to this one");
-    let written = |summary: &'static str, method, query, headers, carries| Operation {
-        method,
+    surface.on(reading(), get).on(putting(), put).on(deleting(), delete)
+}
+
+fn reading() -> Operation {
+    Operation {
+        method: Method::GET,
         path: PATH,
-        summary,
-        query,
-        headers,
-        body: carries,
+        summary: "The value of a key as of the last acknowledged write",
+        query: &[
+            ("read", "linearizable (the default), or stale: what some replica has applied"),
+            TIMEOUT,
+            RECEIPT,
+        ],
+        headers: &[],
+        body: Carries::None,
         answers: &[
             (
                 200,
-                "A majority of the shard has it on disk: {\"revision\", \"replaced\"} of a PUT, {\"revision\", \"existed\"} of a DELETE",
+                "The value; ETag is its revision in quotes, KV-Expires when it ceases to be there in milliseconds since 1970",
             ),
-            (400, "An option or header has no meaning here; nothing was changed"),
-            (
-                409,
-                "The session is not open, or this number of it is over; this attempt changed nothing",
-            ),
-            (
-                412,
-                "The condition is not met: {\"found\"} and ETag tell the revision; nothing was changed",
-            ),
-            (413, "The value is larger than value_bytes_max"),
-            (
-                503,
-                "The shard has no leader that a majority follows, or the node is busy; nothing was changed",
-            ),
-            (
-                504,
-                "It is unknown whether it took effect; read before trying again, or send it again in its session",
-            ),
-            (507, "A disk is full; nothing was acknowledged"),
+            (404, "No value"),
+            (503, "The shard has no leader that a majority follows, or the node is busy"),
+            (504, "No answer in time"),
         ],
-    };
-    surface
-        .on(
-            Operation {
-                method: Method::GET,
-                path: PATH,
-                summary: "The value of a key as of the last acknowledged write",
-                query: &[
-                    ("read", "linearizable (the default), or stale: what some replica has applied"),
-                    TIMEOUT,
-                    RECEIPT,
-                ],
-                headers: &[],
-                body: Carries::None,
-                answers: &[
-                    (200, "The value; ETag is its revision in quotes, KV-Expires when it ceases to be there in milliseconds since 1970"),
-                    (404, "No value"),
-                    (503, "The shard has no leader that a majority follows, or the node is busy"),
-                    (504, "No answer in time"),
-                ],
-            },
-            get,
-        )
-        .on(
-            written(
-                "Stores a value under a key",
-                Method::PUT,
-                &[("ttl_ms", "for how long, by the clock of the log; for good if absent"), TIMEOUT, RECEIPT],
-                &[IF_MATCH, ("If-None-Match", "* : only if there is no value"), SESSION, SEQ, ACK],
-                Carries::Bytes,
-            ),
-            put,
-        )
-        .on(
-            written(
-                "Deletes a key; that there is nothing is no error, unless If-Match is given",
-                Method::DELETE,
-                &[TIMEOUT, RECEIPT],
-                &[IF_MATCH, SESSION, SEQ, ACK],
-                Carries::None,
-            ),
-            delete,
-        )
+    }
+}
+
+fn putting() -> Operation {
+    Operation {
+        method: Method::PUT,
+        path: PATH,
+        summary: "Stores a value under a key",
+        query: &[
+            ("ttl_ms", "for how long, by the clock of the log; for good if absent"),
+            TIMEOUT,
+            RECEIPT,
+        ],
+        headers: &[IF_MATCH, ("If-None-Match", "* : only if there is no value"), SESSION, SEQ, ACK],
+        body: Carries::Bytes,
+        answers: WRITTEN,
+    }
+}
+
+fn deleting() -> Operation {
+    Operation {
+        method: Method::DELETE,
+        path: PATH,
+        summary: "Deletes a key; that there is nothing is no error, unless If-Match is given",
+        query: &[TIMEOUT, RECEIPT],
+        headers: &[IF_MATCH, SESSION, SEQ, ACK],
+        body: Carries::None,
+        answers: WRITTEN,
+    }
 }
 
 async fn get(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
@@ -187,8 +187,15 @@ struct Write {
 
 /// What became of it.
 enum Outcome {
-    /// It has this revision; that of what was there before; and from when on times to live count.
-    Written { revision: Index, replaced: Option<Index>, clock: Wall },
+    /// It is done.
+    Written {
+        /// The revision that it got.
+        revision: Index,
+        /// The revision of what was there before.
+        replaced: Option<Index>,
+        /// When that was, by the clock of the log.
+        clock: Wall,
+    },
     /// Something else is there.
     Unmet(Option<Index>),
 }
@@ -209,10 +216,11 @@ impl Write {
         let session = self.session.clone();
         let request = StrongRequest::Write { operations: vec![operation], session };
         match ask(app, request, self.timeout).await? {
-            StrongReply::Written { revision, replaced, clock } => {
-                let replaced = replaced.first().copied().flatten();
-                Ok(Outcome::Written { revision, replaced, clock })
-            }
+            StrongReply::Written { revision, replaced, clock } => Ok(Outcome::Written {
+                revision,
+                replaced: replaced.first().copied().flatten(),
+                clock,
+            }),
             StrongReply::Unmet { found, .. } => Ok(Outcome::Unmet(found)),
             other => Err(unexpected(other)),
         }
@@ -241,7 +249,6 @@ fn read(record: Option<Record>) -> Response {
     response
 }
 
-/// When the record ceases to be there, in milliseconds of civil time.
 fn add_expiry(response: &mut Response, expires: Option<Wall>) {
     if let Some(Wall(micros)) = expires {
         response.headers_mut().insert(EXPIRES, HeaderValue::from(micros / 1_000));

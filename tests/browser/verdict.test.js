@@ -1,0 +1,116 @@
+/** The judges on the page, and the search for a run that breaks a promise. */
+import { expect, seriousFindings, set, test } from './playground.js';
+
+const chip = (playground, demand) => playground.page.locator(`.chip[data-demand="${demand}"]`);
+
+async function weaken(playground) {
+  await set(playground, 'Read quorum', 1);
+  await set(playground, 'Write quorum', 1);
+}
+
+/** A new run of three nodes, each of which holds every key, and in which nobody else asks for anything. */
+async function three(playground) {
+  const { page } = playground;
+  await page.getByText('New run').click();
+  await page.getByRole('spinbutton', { name: 'Nodes' }).fill('3');
+  await page.getByLabel('Seed').fill('5eed');
+  await page.getByRole('button', { name: 'Start' }).click();
+  await expect(playground.node('n4')).toHaveCount(0);
+  await set(playground, 'Generated clients', 0);
+  await expect(playground.panel('Event log')).toContainText('0 operations per second');
+}
+
+/** Cuts n1 off and lets it answer from what it has, after a write that it did not see. */
+async function splitAndRead(playground, write) {
+  await expect(await playground.ask('n1', 'Put', 'ours', 'old')).toContainText('written');
+  for (const other of ['n2', 'n3']) {
+    await playground.clickLink('n1', other);
+    await expect(playground.link('n1', other)).toHaveAttribute('data-cut', 'both');
+  }
+  await expect(await playground.ask('n2', 'Put', 'ours', 'new')).toContainText(write);
+  return playground.ask('n1', 'Get', 'ours');
+}
+
+test('sound quorums keep every promise, even across a cut', async ({ playground }) => {
+  await three(playground);
+  await expect(await splitAndRead(playground, 'written')).toHaveAttribute('data-outcome', 'failed');
+  const { at } = await playground.pause();
+  await chip(playground, 'latest').focus();
+  await playground.page.keyboard.press('Enter');
+  const told = playground.page.getByRole('group', { name: 'Verdict in full' });
+  const clock = `${Math.floor(at / 60e6)}:${String(Math.floor(at / 1e6) % 60).padStart(2, '0')}`;
+  await expect(told).toContainText(new RegExp(`Nothing speaks against it in \\d+ operations up to ${clock}`));
+  for (const demand of ['latest', 'sessions', 'sound']) await expect(chip(playground, demand)).toHaveAttribute('data-says', 'holds');
+});
+
+test('a stale read is objected to, told in words, and its moment is gone to', async ({ playground }) => {
+  const { page } = playground;
+  await three(playground);
+  await weaken(playground);
+  await expect(await splitAndRead(playground, 'written')).toContainText('old');
+  await expect(chip(playground, 'latest')).toHaveAttribute('data-says', 'wrong');
+  const { at: before } = await playground.pause();
+  await chip(playground, 'latest').focus();
+  await page.keyboard.press('Enter');
+  const told = page.getByRole('group', { name: 'Verdict in full' });
+  await expect(told).toContainText('does not promise it');
+  await expect(told.getByRole('listitem')).toHaveCount(2);
+  await expect(told.getByRole('listitem').filter({ hasText: 'n2 put ours = new: written' })).toHaveCount(1);
+  await expect(told.getByRole('listitem').filter({ hasText: 'n1 get ours: old' })).toHaveCount(1);
+  const moment = (await told.getByRole('button', { name: /^Go to/ }).textContent()).replace('Go to ', '');
+  await expect(page.getByLabel('Simulated time')).toHaveText(moment);
+  expect(await playground.moment()).toBeLessThan(before);
+  await expect(chip(playground, 'latest')).toHaveAttribute('data-says', 'wrong');
+  expect(await seriousFindings(page)).toEqual([]);
+  // A moment earlier nothing is wrong yet.
+  await page.keyboard.press('Shift+ArrowLeft');
+  await expect(chip(playground, 'latest')).toHaveAttribute('data-says', 'holds');
+});
+
+test('a search finds a stale read, makes it small, and opens it', async ({ playground }) => {
+  const { page } = playground;
+  await weaken(playground);
+  await page.getByRole('button', { name: 'Break it for me' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(page.getByText('N 3, R 1, W 1')).toBeVisible();
+  await page.getByRole('button', { name: 'Search', exact: true }).focus();
+  await page.keyboard.press('Enter');
+  const found = page.locator('.found');
+  await expect(found).toContainText(/\d nodes?, (\d+ steps?|no faults)/, { timeout: 60_000 });
+  expect(await found.getByRole('listitem').count()).toBeLessThanOrEqual(8);
+  expect(await seriousFindings(page)).toEqual([]);
+  const title = (await found.getByRole('heading').textContent()).split(':')[0];
+  await found.getByRole('link', { name: 'Open this run' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('status').filter({ hasText: 'Reproduced exactly' })).toBeVisible();
+  const wrong = page.locator('.chip[data-says="wrong"]').first();
+  await wrong.click();
+  await expect(page.getByRole('group', { name: 'Verdict in full' })).toContainText(title);
+});
+
+test('with sound settings a search finds nothing, and says in how many runs', async ({ playground }) => {
+  const { page } = playground;
+  await page.getByRole('button', { name: 'Break it for me' }).click();
+  for (const name of ['Nothing is made up', 'It recovers']) await page.getByRole('checkbox', { name }).check();
+  await page.getByRole('button', { name: 'Search', exact: true }).click();
+  const state = page.locator('.state');
+  await expect(state).toContainText(/^([3-9]|\d{2,}) of [\d,]+ runs tried, [\d,]+ events per second/, { timeout: 60_000 });
+  await page.getByRole('button', { name: 'Stop searching' }).click();
+  await expect(state).toContainText(/^No objection in \d+ runs/);
+});
+
+test.describe('on a phone', () => {
+  test.use({ viewport: { width: 360, height: 760 }, hasTouch: true, isMobile: true });
+
+  test('time travel, verdicts and the search have room', async ({ playground }) => {
+    const { page } = playground;
+    const { at } = await playground.pause();
+    await playground.seek(0.5 * at);
+    await playground.disc('n4').tap();
+    await expect(page.getByRole('group', { name: 'Branches' }).getByRole('button')).toHaveCount(2);
+    await page.getByRole('button', { name: 'Break it for me' }).tap();
+    await expect(page.getByRole('button', { name: 'Search', exact: true })).toBeVisible();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
+    expect(await seriousFindings(page)).toEqual([]);
+  });
+});
