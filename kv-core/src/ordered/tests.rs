@@ -1,3 +1,6 @@
+//! Maps, sets and sorting beside the standard library's, over random work: the same order, answers and
+//! encoded form. What they cost is for the benchmarks.
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
