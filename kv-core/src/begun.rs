@@ -8,10 +8,9 @@
 //! Nothing of it is stored. A connection ends with the process, so a message that was sent to an earlier
 //! life of this node does not arrive in a later one.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
 use crate::id::{Incarnation, NodeId};
 use crate::message::Token;
+use crate::ordered::{Map, Set};
 
 /// How many tokens of one member are remembered. A message that was overtaken by more is dropped; its
 /// client is told that the outcome is unknown.
@@ -19,15 +18,15 @@ const WINDOW: usize = 1_024;
 
 /// The forwarded requests that were begun.
 #[derive(Clone, Debug, Default)]
-pub struct Begun(BTreeMap<NodeId, (Incarnation, BTreeSet<Token>)>);
+pub struct Begun(Map<NodeId, (Incarnation, Set<Token>)>);
 
 impl Begun {
     /// Notes a request of a member with this data folder. Says whether it is new.
     #[must_use]
     pub fn note(&mut self, from: NodeId, folder: Incarnation, token: Token) -> bool {
-        let (known, tokens) = self.0.entry(from).or_insert_with(|| (folder, BTreeSet::new()));
+        let (known, tokens) = self.0.entry(from).or_insert_with(|| (folder, Set::new()));
         if *known != folder {
-            (*known, *tokens) = (folder, BTreeSet::new());
+            (*known, *tokens) = (folder, Set::new());
         }
         let is_full = tokens.len() >= WINDOW;
         if is_full && tokens.first().is_some_and(|oldest| token < *oldest) {

@@ -22,7 +22,6 @@ mod history;
 pub use demand::Demand;
 pub use history::{Answer, End, Kind, Operation, Outcome, Versions, overlapping};
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,6 +29,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use crate::ordered::{self, Map};
 use crate::time::Mono;
 
 /// What a checker found.
@@ -89,7 +89,7 @@ impl Objection {
     pub const WITNESSES: usize = 32;
 
     pub(crate) fn new(promise: Promise, mut operations: Vec<u64>, at: Mono, words: String) -> Self {
-        operations.sort_unstable();
+        ordered::sort(&mut operations);
         operations.dedup();
         let more = operations.len().saturating_sub(Self::WITNESSES) as u64;
         operations.truncate(Self::WITNESSES);
@@ -161,8 +161,8 @@ impl fmt::Display for Promise {
 }
 
 /// The operations of each key, in the order of their calls.
-fn by_key(history: &[Operation]) -> BTreeMap<&Bytes, Vec<&Operation>> {
-    let mut keys: BTreeMap<&Bytes, Vec<&Operation>> = BTreeMap::new();
+fn by_key(history: &[Operation]) -> Map<&Bytes, Vec<&Operation>> {
+    let mut keys: Map<&Bytes, Vec<&Operation>> = Map::new();
     for operation in history {
         keys.entry(&operation.key).or_default().push(operation);
     }

@@ -16,7 +16,6 @@ pub mod change;
 mod joining;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -24,6 +23,7 @@ use crate::error::RequestError;
 use crate::id::{Epoch, Index, LogPosition, NodeId, Replica, RequestId};
 use crate::io::Founding;
 use crate::message::{ClusterCommand, Hello, Message};
+use crate::ordered::{self, Map, Set};
 use crate::outbox::Outbox;
 use crate::request::Reply;
 use crate::ring::layout::{Layout, Stage};
@@ -53,8 +53,8 @@ pub struct Cluster {
     /// The layout is revealed only once the log is durable up to here.
     layout_at: LogPosition,
     joining: joining::Joining,
-    linked: BTreeMap<NodeId, Hello>,
-    wishes: BTreeMap<RequestId, (Wish, Mono)>,
+    linked: Map<NodeId, Hello>,
+    wishes: Map<RequestId, (Wish, Mono)>,
     /// The stage of a move that this node has done its part of.
     done: Option<Epoch>,
     /// Who leads the metadata group, as far as this node knows.
@@ -109,8 +109,8 @@ impl Cluster {
             layout,
             layout_at: LogPosition::START,
             joining: joining::Joining::new(now.mono, founding),
-            linked: BTreeMap::new(),
-            wishes: BTreeMap::new(),
+            linked: Map::new(),
+            wishes: Map::new(),
             done: None,
             leader: None,
             proposals: Vec::new(),
@@ -137,7 +137,7 @@ impl Cluster {
 
     /// The peers a link is up to.
     #[must_use]
-    pub fn linked(&self) -> &BTreeMap<NodeId, Hello> {
+    pub fn linked(&self) -> &Map<NodeId, Hello> {
         &self.linked
     }
 
@@ -167,8 +167,7 @@ impl Cluster {
         if !self.timers.take_due(RETRY_TIMER, now.mono) {
             return None;
         }
-        let late = self.wishes.extract_if(.., |_, (_, deadline)| *deadline <= now.mono);
-        for (id, (wish, _)) in late.collect::<Vec<_>>() {
+        for (id, (wish, _)) in self.wishes.extract(|_, (_, deadline)| *deadline <= now.mono) {
             if self.layout.as_ref().is_some_and(|layout| self.fulfils(layout, &wish)) {
                 out.reply(id, self.layout_at, Ok(Reply::Done));
                 continue;
@@ -272,9 +271,9 @@ impl Cluster {
     #[must_use]
     pub fn voters(
         &self,
-        now: &BTreeSet<Replica>,
-        reachable: &BTreeSet<NodeId>,
-    ) -> (BTreeSet<Replica>, BTreeSet<Replica>) {
+        now: &Set<Replica>,
+        reachable: &Set<NodeId>,
+    ) -> (Set<Replica>, Set<Replica>) {
         let Some(layout) = &self.layout else { return Default::default() };
         let mut members: Vec<Replica> = layout
             .members
@@ -282,7 +281,7 @@ impl Cluster {
             .map(|(node, member)| Replica { node: *node, incarnation: member.incarnation })
             .collect();
         let count = members.len().min(VOTERS_MAX).saturating_sub(1) / 2 * 2 + 1;
-        members.sort_by_key(|member| {
+        ordered::sort_by_key(&mut members, |member| {
             let away = !reachable.contains(&member.node);
             (away, !now.contains(member), member.node != self.me.node, *member)
         });

@@ -22,7 +22,6 @@ mod restore;
 mod write;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -34,6 +33,7 @@ use crate::disk::Disk;
 use crate::error::RequestError;
 use crate::id::{BootCount, Incarnation, LogPosition, NodeId, PartitionId, RequestId};
 use crate::message::{Message, Token};
+use crate::ordered::{Map, Set};
 use crate::outbox::Outbox;
 use crate::request::{Reply, Request};
 use crate::ring::layout::Layout;
@@ -63,7 +63,7 @@ pub struct Ground<'a, D> {
     /// When the latest of them was chosen.
     pub chosen: Stamp,
     /// The members that requests may count on, this node among them.
-    pub reachable: &'a BTreeSet<NodeId>,
+    pub reachable: &'a Set<NodeId>,
     /// The node's store.
     pub store: &'a mut Store,
     /// What it writes to.
@@ -80,12 +80,12 @@ pub struct Eventual {
     me: NodeId,
     actor: Incarnation,
     leases: Leases,
-    operations: BTreeMap<Token, Box<Operation>>,
-    deadlines: BTreeSet<(Mono, Token)>,
-    clients: BTreeMap<RequestId, Token>,
+    operations: Map<Token, Box<Operation>>,
+    deadlines: Set<(Mono, Token)>,
+    clients: Map<RequestId, Token>,
     last_token: Token,
     /// The keys that this node could not read and is getting back.
-    restoring: BTreeMap<Bytes, restore::Restoring>,
+    restoring: Map<Bytes, restore::Restoring>,
     handoff: Option<handoff::HandOff>,
     /// What was forwarded to this node and begun.
     begun: Begun,
@@ -99,12 +99,12 @@ impl Eventual {
             me,
             actor,
             leases,
-            operations: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            clients: BTreeMap::new(),
+            operations: Map::new(),
+            deadlines: Set::new(),
+            clients: Map::new(),
             // A late answer to a question of an earlier boot must not pass for one of this boot.
             last_token: boot.0 << 40,
-            restoring: BTreeMap::new(),
+            restoring: Map::new(),
             handoff: None,
             begun: Begun::default(),
         }

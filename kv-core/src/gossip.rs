@@ -12,12 +12,12 @@
 //! Settings travel as a whole document when a heartbeat shows that two nodes know different ones.
 //! Left out: indirect probes and adaptive thresholds.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::event::EventKind;
 use crate::id::{BootCount, Epoch, Incarnation, LogPosition, NodeId};
 use crate::message::{Heartbeat, Message};
+use crate::ordered::Set;
 use crate::outbox::Outbox;
 use crate::pairs::Pairs;
 use crate::ring::layout::Layout;
@@ -40,10 +40,10 @@ pub struct Gossip {
     timers: TimerTable<1>,
     last_beat: Mono,
     peers: Pairs<NodeId, Peer>,
-    linked: BTreeSet<NodeId>,
+    linked: Set<NodeId>,
     /// The members that are linked, ascending.
     others: Vec<NodeId>,
-    reachable: BTreeSet<NodeId>,
+    reachable: Set<NodeId>,
     document: SettingsDocument,
     document_at: LogPosition,
 }
@@ -86,9 +86,9 @@ impl Gossip {
             timers: TimerTable::default(),
             last_beat: Mono(0),
             peers: Pairs::default(),
-            linked: BTreeSet::new(),
+            linked: Set::new(),
             others: Vec::new(),
-            reachable: BTreeSet::new(),
+            reachable: Set::new(),
             document,
             document_at: LogPosition::START,
         }
@@ -129,7 +129,7 @@ impl Gossip {
 
     /// The members that requests may count on: thought alive, and linked. This node is among them.
     #[must_use]
-    pub fn reachable(&self) -> &BTreeSet<NodeId> {
+    pub fn reachable(&self) -> &Set<NodeId> {
         &self.reachable
     }
 

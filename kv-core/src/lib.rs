@@ -28,6 +28,7 @@ pub mod codec;
 pub mod error;
 pub mod hash;
 pub mod id;
+pub mod ordered;
 pub mod pairs;
 pub mod rng;
 pub mod time;

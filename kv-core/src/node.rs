@@ -16,7 +16,6 @@ mod route;
 mod shards;
 mod view;
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -35,6 +34,7 @@ use crate::id::{Epoch, Index, JobId, LogPosition, NodeId, RequestId, ShardId};
 use crate::io::{Boot, Input, Output};
 use crate::message::Hello;
 use crate::message::raft::Manifest;
+use crate::ordered::Map;
 use crate::outbox::Outbox;
 use crate::raft::Group;
 use crate::raft::groups::Groups;
@@ -94,7 +94,7 @@ pub struct Node {
     voters_due: bool,
     /// Whether leaders of shards have to look who votes on them.
     shards_due: bool,
-    listings: BTreeMap<RequestId, listing::Listing>,
+    listings: Map<RequestId, listing::Listing>,
     timers: TimerTable<5>,
     sync_outstanding: bool,
     full: bool,

@@ -6,7 +6,7 @@
 //! into its flow. So whatever [`Outbox::poll`] returns may leave at once.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem::{Discriminant, discriminant};
 
@@ -18,6 +18,7 @@ use crate::id::{
 };
 use crate::io::Output;
 use crate::message::{Envelope, Lane, Message};
+use crate::ordered::Map;
 use crate::request::Reply;
 use crate::storage::Job;
 use crate::time::Now;
@@ -34,8 +35,8 @@ pub struct Outbox {
     cause: Cause,
     durable: LogPosition,
     ready: VecDeque<Output>,
-    held: BTreeMap<(LogPosition, u64), Output>,
-    flows: BTreeMap<Flow, LogPosition>,
+    held: Map<(LogPosition, u64), Output>,
+    flows: Map<Flow, LogPosition>,
     emitted: u64,
     messages: u64,
     events: u64,
@@ -63,8 +64,8 @@ impl Outbox {
             cause: Cause::Boot,
             durable: LogPosition::START,
             ready: VecDeque::new(),
-            held: BTreeMap::new(),
-            flows: BTreeMap::new(),
+            held: Map::new(),
+            flows: Map::new(),
             emitted: 0,
             messages: 0,
             events: 0,
@@ -156,12 +157,11 @@ impl Outbox {
     /// The log is durable up to here: what waited for it may leave.
     pub fn release(&mut self, durable: LogPosition) {
         self.durable = self.durable.max(durable);
-        while let Some(first) = self.held.first_entry() {
-            let early = planted(Bug::HeldReleasedEarly);
-            if first.key().0 > self.durable && !early {
-                break;
-            }
-            self.ready.push_back(first.remove());
+        let early = planted(Bug::HeldReleasedEarly);
+        while let Some(((position, _), _)) = self.held.first_key_value()
+            && (*position <= self.durable || early)
+        {
+            self.ready.extend(self.held.pop_first().map(|(_, output)| output));
         }
         let durable = self.durable;
         self.flows.retain(|_, position| *position > durable);
@@ -192,7 +192,7 @@ impl Outbox {
 
     /// How often each kind of event has happened.
     #[must_use]
-    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+    pub fn counters(&self) -> Map<&'static str, u64> {
         self.counters.iter().map(|(_, name, count)| (*name, *count)).collect()
     }
 

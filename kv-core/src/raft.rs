@@ -43,7 +43,7 @@ mod routing;
 mod snapshot;
 mod view;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -59,6 +59,7 @@ use crate::bugs::{Bug, planted};
 pub use crate::event::raft::{DropReason, RaftEvent};
 use crate::id::{GroupId, Index, LogPosition, Replica, Term};
 use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload, RaftBody, RaftMessage};
+use crate::ordered::{Map, Set};
 use crate::rng::Rng;
 use crate::time::{Micros, Mono};
 
@@ -296,8 +297,8 @@ impl Group {
     pub fn change(
         &mut self,
         now: Mono,
-        voters: BTreeSet<Replica>,
-        learners: BTreeSet<Replica>,
+        voters: Set<Replica>,
+        learners: Set<Replica>,
     ) -> Result<(), ChangeError> {
         let Role::Leader(leader) = &mut self.role else {
             return Err(ChangeError::NotLeader(self.core.leader));
@@ -604,7 +605,7 @@ impl Group {
 
     /// How often each kind of event has happened.
     #[must_use]
-    pub fn counters(&self) -> &BTreeMap<&'static str, u64> {
+    pub fn counters(&self) -> &Map<&'static str, u64> {
         &self.core.out.counters
     }
 }

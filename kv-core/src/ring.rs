@@ -9,7 +9,6 @@
 
 pub mod layout;
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash;
 use crate::id::{NodeId, PartitionId};
+use crate::ordered::{self, Map, Set};
 
 /// The fewest and the most partitions of a cluster; their number is a power of two.
 pub const PARTITIONS: core::ops::RangeInclusive<u16> = 8..=4096;
@@ -28,7 +28,7 @@ pub struct Ring(Vec<NodeId>);
 impl Ring {
     /// The ring of these members, dealt out in turn. `partitions` is a power of two of [`PARTITIONS`].
     #[must_use]
-    pub fn new(partitions: u16, members: &BTreeSet<NodeId>) -> Self {
+    pub fn new(partitions: u16, members: &Set<NodeId>) -> Self {
         debug_assert!(partitions.is_power_of_two() && PARTITIONS.contains(&partitions));
         let turn = members.iter().copied().cycle();
         Self(turn.take(usize::from(partitions)).collect())
@@ -37,7 +37,7 @@ impl Ring {
     /// The ring of other members that differs the least from this one: each member claims
     /// floor(Q/n) or ceil(Q/n) partitions, and what a staying member keeps, it keeps.
     #[must_use]
-    pub fn with_members(&self, members: &BTreeSet<NodeId>) -> Self {
+    pub fn with_members(&self, members: &Set<NodeId>) -> Self {
         let mut owners: Vec<Option<NodeId>> =
             self.0.iter().map(|owner| members.contains(owner).then_some(*owner)).collect();
         let quota = self.quotas(members, &owners);
@@ -52,16 +52,14 @@ impl Ring {
     }
 
     /// How many partitions each member should have; those that have most now get the larger share.
-    fn quotas(
-        &self,
-        members: &BTreeSet<NodeId>,
-        owners: &[Option<NodeId>],
-    ) -> BTreeMap<NodeId, usize> {
+    fn quotas(&self, members: &Set<NodeId>, owners: &[Option<NodeId>]) -> Map<NodeId, usize> {
         let mut by_claim: Vec<NodeId> = members.iter().copied().collect();
-        by_claim.sort_unstable_by_key(|member| (Reverse(count(owners, Some(*member))), *member));
+        ordered::sort_by_key(&mut by_claim, |member| {
+            (Reverse(count(owners, Some(*member))), *member)
+        });
         let share = self.0.len() / members.len().max(1);
         let larger = self.0.len() % members.len().max(1);
-        let mut quotas = BTreeMap::new();
+        let mut quotas = Map::new();
         for (rank, member) in by_claim.into_iter().enumerate() {
             quotas.insert(member, share + usize::from(rank < larger));
         }
@@ -118,7 +116,7 @@ fn count(owners: &[Option<NodeId>], claimant: Option<NodeId>) -> usize {
 /// Takes partitions from members above their quota: first those with a neighbour of the same claimant,
 /// for they put replicas on fewer nodes, and among them those furthest from what is free already, so
 /// that a newcomer's partitions lie apart.
-fn release_excess(owners: &mut [Option<NodeId>], quota: &BTreeMap<NodeId, usize>) {
+fn release_excess(owners: &mut [Option<NodeId>], quota: &Map<NodeId, usize>) {
     for (&member, &wanted) in quota {
         while count(owners, Some(member)) > wanted {
             let index = (0..owners.len())
@@ -159,11 +157,11 @@ mod tests {
     use super::*;
     use crate::rng::Rng;
 
-    fn members(ids: impl IntoIterator<Item = u64>) -> BTreeSet<NodeId> {
+    fn members(ids: impl IntoIterator<Item = u64>) -> Set<NodeId> {
         ids.into_iter().map(NodeId).collect()
     }
 
-    fn check(ring: &Ring, members: &BTreeSet<NodeId>) {
+    fn check(ring: &Ring, members: &Set<NodeId>) {
         let partitions = usize::from(ring.partitions());
         for member in members {
             let claimed = ring.0.iter().filter(|owner| *owner == member).count();
@@ -172,7 +170,7 @@ mod tests {
         }
         for partition in 0..ring.partitions() {
             let list = ring.preference_list(PartitionId(partition), 3);
-            let different: BTreeSet<NodeId> = list.iter().copied().collect();
+            let different: Set<NodeId> = list.iter().copied().collect();
             assert_eq!(different.len(), list.len());
             assert_eq!(list.len(), members.len().min(3));
             assert!(different.is_subset(members));

@@ -9,7 +9,6 @@
 //! `replicas` is in the table but not in the document: it decides ownership, so it changes by a cluster
 //! command. Left out: settings of one keyspace or one node.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::hash;
 use crate::id::NodeId;
+use crate::ordered::Map;
 use crate::time::{Micros, Stamp};
 
 /// A live setting. Its number is its place in [`TABLE`] and its name on the wire.
@@ -300,7 +300,7 @@ pub struct Choice {
 
 /// The choices of the whole cluster, as one node knows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SettingsDocument(BTreeMap<Setting, Choice>);
+pub struct SettingsDocument(Map<Setting, Choice>);
 
 impl SettingsDocument {
     /// Records choices made on this node. [`Setting::Replicas`] is not taken.

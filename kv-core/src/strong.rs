@@ -26,7 +26,6 @@ mod state;
 mod transfer;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -45,6 +44,7 @@ use crate::id::{BootCount, GroupId, Index, LogPosition, NodeId, RequestId, Shard
 use crate::message::Token;
 use crate::message::raft::{Entry, EntryId};
 use crate::message::strong::{StrongMessage, StrongRefusal};
+use crate::ordered::{Map, Set};
 use crate::outbox::Outbox;
 use crate::request::strong::{StrongReply, StrongRequest};
 use crate::ring::layout::Layout;
@@ -61,7 +61,7 @@ pub struct Ground<'a, D> {
     /// The settings in force.
     pub settings: &'a Settings,
     /// The members that requests may count on, this node among them.
-    pub reachable: &'a BTreeSet<NodeId>,
+    pub reachable: &'a Set<NodeId>,
     /// The node's store.
     pub store: &'a mut Store,
     /// What it writes to.
@@ -74,29 +74,29 @@ pub struct Ground<'a, D> {
 #[derive(Clone, Debug)]
 pub struct Strong {
     me: NodeId,
-    held: BTreeMap<ShardId, Held>,
-    operations: BTreeMap<Token, Box<Operation>>,
+    held: Map<ShardId, Held>,
+    operations: Map<Token, Box<Operation>>,
     /// How many bytes of values they hold.
     bytes: u64,
     /// When operations end.
-    deadlines: BTreeSet<(Mono, Token)>,
+    deadlines: Set<(Mono, Token)>,
     /// When operations are tried again.
-    retries: BTreeSet<(Mono, Token)>,
-    clients: BTreeMap<RequestId, Token>,
+    retries: Set<(Mono, Token)>,
+    clients: Map<RequestId, Token>,
     /// The questions that were asked of other nodes, and for which operation.
-    asked: BTreeMap<Token, Token>,
+    asked: Map<Token, Token>,
     last_token: Token,
     last_round: u64,
     /// The questions of other nodes that were taken in.
     begun: Begun,
     /// What is to be said at the end of the turn.
-    speaking: BTreeMap<NodeId, Vec<StrongMessage>>,
+    speaking: Map<NodeId, Vec<StrongMessage>>,
     /// The shards for which something has gathered in this turn.
-    gathered: BTreeSet<ShardId>,
+    gathered: Set<ShardId>,
     /// The shards of which something expires.
-    expiring: BTreeSet<ShardId>,
+    expiring: Set<ShardId>,
     /// The shards whose state is on its way, step by step.
-    busy: BTreeSet<ShardId>,
+    busy: Set<ShardId>,
     /// The time of the last input that came here.
     now: Mono,
     /// Whether something waits for the timer that is due at once.
@@ -142,21 +142,21 @@ impl Strong {
     pub fn new(me: NodeId, boot: BootCount) -> Self {
         Self {
             me,
-            held: BTreeMap::new(),
-            operations: BTreeMap::new(),
+            held: Map::new(),
+            operations: Map::new(),
             bytes: 0,
-            deadlines: BTreeSet::new(),
-            retries: BTreeSet::new(),
-            clients: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            deadlines: Set::new(),
+            retries: Set::new(),
+            clients: Map::new(),
+            asked: Map::new(),
             // A late answer to a question of an earlier boot must not pass for one of this boot.
             last_token: boot.0 << 40,
             last_round: 0,
             begun: Begun::default(),
-            speaking: BTreeMap::new(),
-            gathered: BTreeSet::new(),
-            expiring: BTreeSet::new(),
-            busy: BTreeSet::new(),
+            speaking: Map::new(),
+            gathered: Set::new(),
+            expiring: Set::new(),
+            busy: Set::new(),
             now: Mono(0),
             due: false,
             turn: false,
@@ -333,7 +333,7 @@ impl Strong {
         if self.due || !self.busy.is_empty() {
             return Some(self.now);
         }
-        let first = |set: &BTreeSet<(Mono, Token)>| set.first().map(|(at, _)| *at);
+        let first = |set: &Set<(Mono, Token)>| set.first().map(|(at, _)| *at);
         crate::timers::earliest(first(&self.deadlines), first(&self.retries))
     }
 

@@ -3,10 +3,9 @@
 //! Plain objects made from [`kv_core::node::NodeView`] and the objects under keys. Ids appear
 //! by name, 64-bit numbers that are no counts as text.
 
-use std::collections::BTreeSet;
-
 use kv_core::node::NodeView;
 use kv_core::node::metadata::METADATA;
+use kv_core::ordered::{self, Set};
 use kv_core::raft::GroupView;
 use kv_core::ring;
 use kv_core::settings::{Kind, TABLE};
@@ -311,13 +310,13 @@ pub fn link(link: &Link) -> LinkObject {
 
 /// The keys that anyone can have written: those of generated clients and those of the reader.
 #[must_use]
-pub fn known_keys(world: &World) -> BTreeSet<Vec<u8>> {
+pub fn known_keys(world: &World) -> Set<Vec<u8>> {
     let asked = world.actions().iter().filter_map(|timed| match &timed.action {
         Action::Client { operation, .. } => Some(operation),
         _ => None,
     });
     let recent = world.operations().map(|record| &record.operation);
-    let mut keys: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let mut keys: Set<Vec<u8>> = Set::new();
     let eventual = asked.chain(recent).filter(|operation| !operation.is_strong());
     keys.extend(eventual.map(|operation| operation.key().to_vec()));
     let workloads = world.actions().iter().filter_map(|timed| match &timed.action {
@@ -370,7 +369,7 @@ pub fn metadata(view: &NodeView) -> Option<&GroupView> {
 
 fn peers(view: &NodeView, names: &Names) -> Vec<PeerObject> {
     let mut peers: Vec<_> = view.peers.iter().collect();
-    peers.sort_unstable_by_key(|peer| names.index(peer.node));
+    ordered::sort_by_key(&mut peers, |peer| names.index(peer.node));
     peers
         .into_iter()
         .map(|peer| PeerObject {

@@ -125,6 +125,7 @@ fn memory_module(wasm: &Wasm) -> Result<PathBuf> {
     let why = "the core in a page is compared with the native one";
     shell::step("build the benchmark's WebAssembly module", why, || {
         let mut cargo = wasm.command("cargo")?;
+        setup::as_in_page(&mut cargo);
         cargo.args(["build", "--release", "--manifest-path", "bench/Cargo.toml", "--lib"]);
         shell::run(cargo.args(["--package", "kv-bench-memory", "--target", TARGET]))
     })?;

@@ -21,11 +21,7 @@ pub(crate) fn package(wasm: &Wasm) -> Result<()> {
     shell::step("build the WASM package", "the simulator in the page is the core itself", || {
         let arguments = ["build", "--target", "web", "--mode", "no-install", "kv-wasm"];
         let mut command = wasm.command("wasm-pack")?;
-        // What is loaded over a network is made small; a node's binary builds faster without this.
-        command.env("CARGO_PROFILE_RELEASE_LTO", "fat");
-        command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
-        command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
-        shell::run(command.args(arguments))
+        shell::run(setup::as_in_page(&mut command).args(arguments))
     })
 }
 

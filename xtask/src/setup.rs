@@ -59,6 +59,15 @@ impl Wasm {
     }
 }
 
+/// Has a release build made as the page's is: as one unit, which is smaller and faster. A node's binary
+/// builds faster without this.
+pub(crate) fn as_in_page(command: &mut Command) -> &mut Command {
+    command
+        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
+}
+
 /// `cargo xtask setup`: installs everything and prints how to use it by hand.
 pub(crate) fn run() -> Result<()> {
     check_node()?;

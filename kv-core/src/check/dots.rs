@@ -8,7 +8,6 @@
 //! Left out: an end to the number of siblings, and that replicas become equal; both are about what
 //! nodes hold, not about answers.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -19,6 +18,7 @@ use bytes::Bytes;
 use super::history::{End, Kind, Operation, Outcome, Versions, value_words};
 use super::{Objection, Promise, Verdict, by_key};
 use crate::id::Incarnation;
+use crate::ordered::{self, Map, Set};
 use crate::time::Mono;
 use crate::version::{Clock, Dot};
 
@@ -55,7 +55,7 @@ fn refused(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
 }
 
 fn two_values_of_a_dot(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
-    let mut known: BTreeMap<Dot, (Option<&Bytes>, &Operation)> = BTreeMap::new();
+    let mut known: Map<Dot, (Option<&Bytes>, &Operation)> = Map::new();
     for operation in operations.iter().copied() {
         let Some((at, answer)) = operation.done() else { continue };
         let dots = answer.versions.iter().flat_map(|versions| &versions.dots);
@@ -81,7 +81,7 @@ fn left_by_failed(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
         let such = operations.iter().filter(move |operation| operation.failed() == failed);
         such.filter_map(|operation| Some((operation.leaves()??, *operation)))
     };
-    let mut failed: BTreeMap<&Bytes, &Operation> = BTreeMap::new();
+    let mut failed: Map<&Bytes, &Operation> = Map::new();
     failed.extend(written(true));
     for (value, _) in written(false) {
         failed.remove(value);
@@ -102,7 +102,7 @@ fn forgotten(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
             operation.versions().map(|(at, versions)| (at, versions, *operation))
         })
         .collect();
-    ended.sort_unstable_by_key(|(at, _, operation)| (*at, operation.number));
+    ordered::sort_by_key(&mut ended, |(at, _, operation)| (*at, operation.number));
     let mut past = Past::of(ended.iter().map(|(_, versions, operation)| (*versions, *operation)));
     let mut over = ended.iter().peekable();
     let mut earliest: Option<Objection> = None;
@@ -125,14 +125,14 @@ struct Past<'a> {
     by_writes: Frontier<'a>,
     by_reads: Frontier<'a>,
     /// Dots of values that no read has found replaced.
-    standing: BTreeSet<Dot>,
+    standing: Set<Dot>,
     /// Dots of values that a read has found replaced.
-    replaced: BTreeMap<Dot, &'a Operation>,
+    replaced: Map<Dot, &'a Operation>,
 }
 
 /// How far the events of each actor are known, and through which operation.
 #[derive(Default)]
-struct Frontier<'a>(BTreeMap<Incarnation, (u64, &'a Operation)>);
+struct Frontier<'a>(Map<Incarnation, (u64, &'a Operation)>);
 
 impl<'a> Frontier<'a> {
     fn take(&mut self, clock: &Clock, operation: &'a Operation) {
@@ -168,8 +168,12 @@ impl<'a> Past<'a> {
         self.by_reads.take(clock, operation);
         for (actor, entry) in clock.entries() {
             let known = Dot { actor, counter: 0 }..=Dot { actor, counter: entry.counter };
-            let gone = self.standing.extract_if(known, |dot| !versions.dots.contains(dot));
-            self.replaced.extend(gone.map(|dot| (dot, operation)));
+            let known = self.standing.range(known).copied();
+            let gone: Vec<Dot> = known.filter(|dot| !versions.dots.contains(dot)).collect();
+            for dot in gone {
+                self.standing.remove(&dot);
+                self.replaced.insert(dot, operation);
+            }
         }
     }
 

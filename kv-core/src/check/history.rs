@@ -4,7 +4,6 @@
 //! with at most one value and names no versions; an eventual one may answer with several that stand
 //! beside each other, and names each.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,6 +12,7 @@ use core::fmt;
 use bytes::Bytes;
 
 use crate::id::Epoch;
+use crate::ordered::{self, Map};
 use crate::time::Mono;
 use crate::version::{Context, Dot};
 
@@ -179,8 +179,8 @@ pub fn overlapping(history: &[Operation]) -> Option<(&Operation, &Operation)> {
 /// The operations of each client, in the order of their calls.
 pub(super) fn sessions<'a>(
     history: impl IntoIterator<Item = &'a Operation>,
-) -> BTreeMap<u64, Vec<&'a Operation>> {
-    let mut sessions: BTreeMap<u64, Vec<&Operation>> = BTreeMap::new();
+) -> Map<u64, Vec<&'a Operation>> {
+    let mut sessions: Map<u64, Vec<&Operation>> = Map::new();
     for operation in history {
         sessions.entry(operation.client).or_default().push(operation);
     }
@@ -192,7 +192,7 @@ pub(super) fn sessions<'a>(
 
 /// In the order of their calls.
 pub(super) fn sort_by_call(operations: &mut [&Operation]) {
-    operations.sort_unstable_by_key(|operation| (operation.called, operation.number));
+    ordered::sort_by_key(operations, |operation| (operation.called, operation.number));
 }
 
 /// A value for people: short, in quotes, and never raw bytes.

@@ -17,7 +17,6 @@ mod rings;
 mod search;
 mod witness;
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -27,6 +26,7 @@ use self::item::{Item, Value};
 use self::search::Found;
 use super::history::{Kind, Operation, value_words};
 use super::{Promise, Verdict, by_key};
+use crate::ordered::Map;
 
 /// How much may be spent on a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl<'a> Task<'a> {
 /// Small numbers for the values of a key.
 #[derive(Default)]
 struct Values<'a> {
-    known: BTreeMap<&'a Bytes, Value>,
+    known: Map<&'a Bytes, Value>,
     last: Value,
 }
 

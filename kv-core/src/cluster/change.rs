@@ -4,7 +4,6 @@
 //! target), and reports of the members carry the move on; [`crate::ring::layout`] tells why. While a
 //! move switches over, a change of members only alters the list of members, and the next move follows.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -12,6 +11,7 @@ use alloc::vec;
 use crate::error::RequestError;
 use crate::id::{ClusterId, Epoch, Index, NodeId};
 use crate::message::ClusterCommand;
+use crate::ordered::{Map, Set};
 use crate::ring::Ring;
 use crate::ring::layout::{Layout, Member, Move, SHARDS, Shard, Stage};
 use crate::settings::Setting;
@@ -155,7 +155,7 @@ fn move_partitions(layout: &mut Layout, next: Epoch) {
     if stage(layout) == Some(Stage::Switch) {
         return;
     }
-    let members: BTreeSet<NodeId> = layout.members.keys().copied().collect();
+    let members: Set<NodeId> = layout.members.keys().copied().collect();
     let target = layout.ring.with_members(&members);
     let before = core::mem::replace(&mut layout.ring, target);
     let before_epoch = core::mem::replace(&mut layout.ring_epoch, next);
@@ -165,7 +165,7 @@ fn move_partitions(layout: &mut Layout, next: Epoch) {
         ring_epoch: before_epoch,
         stage: Stage::Copy,
         since: next,
-        done: BTreeSet::new(),
+        done: Set::new(),
     });
     moving.since = next;
     moving.done.clear();
@@ -175,29 +175,29 @@ fn move_partitions(layout: &mut Layout, next: Epoch) {
 /// member; who is needed in addition is the member with the fewest shards, and who is one too many the one
 /// with the most.
 fn place_shards(layout: &mut Layout) {
-    let members: BTreeSet<NodeId> = layout.members.keys().copied().collect();
+    let members: Set<NodeId> = layout.members.keys().copied().collect();
     let wanted = usize::try_from(layout.replicas).unwrap_or(usize::MAX).min(members.len());
-    let mut load: BTreeMap<NodeId, u64> = members.iter().map(|node| (*node, 0)).collect();
+    let mut load: Map<NodeId, u64> = members.iter().map(|node| (*node, 0)).collect();
     for shard in &mut layout.shards {
         shard.replicas.retain(|node| members.contains(node));
         for node in &shard.replicas {
             *load.entry(*node).or_default() += 1;
         }
     }
-    let load_of = |load: &BTreeMap<NodeId, u64>, node: &NodeId| load.get(node).copied();
+    let load_of = |load: &Map<NodeId, u64>, node: &NodeId| load.get(node).copied();
     for shard in &mut layout.shards {
         while wanted < shard.replicas.len() {
             let most = shard.replicas.iter().max_by_key(|node| (load_of(&load, node), **node));
             let Some(most) = most.copied() else { break };
             shard.replicas.remove(&most);
-            load.entry(most).and_modify(|load| *load -= 1);
+            *load.entry(most).or_default() -= 1;
         }
         while shard.replicas.len() < wanted {
             let free = members.difference(&shard.replicas);
             let fewest = free.min_by_key(|node| (load_of(&load, node), **node));
             let Some(fewest) = fewest.copied() else { break };
             shard.replicas.insert(fewest);
-            load.entry(fewest).and_modify(|load| *load += 1);
+            *load.entry(fewest).or_default() += 1;
         }
     }
 }
@@ -231,7 +231,7 @@ fn finish_stage(layout: &mut Layout, next: Epoch) {
 
 /// Whether each member claims its part of the ring and has been in since the ring began to fill.
 fn ring_fits_members(layout: &Layout) -> bool {
-    let members: BTreeSet<NodeId> = layout.members.keys().copied().collect();
+    let members: Set<NodeId> = layout.members.keys().copied().collect();
     layout.members.values().all(|member| member.since <= layout.ring_epoch)
         && layout.ring.with_members(&members) == layout.ring
 }

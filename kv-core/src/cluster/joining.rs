@@ -7,10 +7,8 @@
 //! cluster id joins. What it stores comes along.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use super::{Adoption, Cluster, PATIENCE, Wish, change};
 use crate::error::RequestError;
@@ -18,6 +16,7 @@ use crate::event::EventKind;
 use crate::id::{ClusterId, Epoch, LogPosition, NodeId, RequestId};
 use crate::io::Founding;
 use crate::message::{ClusterCommand, ClusterSize, Hello, Message};
+use crate::ordered::Set;
 use crate::outbox::Outbox;
 use crate::ring::layout::Member;
 use crate::time::{Micros, Mono, Now};
@@ -31,7 +30,7 @@ pub(super) struct Joining {
     founding: Founding,
     opened: Mono,
     /// Listed nodes that said they are in no cluster.
-    unattached: BTreeSet<NodeId>,
+    unattached: Set<NodeId>,
     /// Whether a node that is in one answered: then there is one to join and none to found.
     found_one: bool,
     /// The node through which this cluster of one joins another, and until when it tries.
@@ -42,7 +41,7 @@ pub(super) struct Joining {
 
 impl Joining {
     pub(super) fn new(opened: Mono, founding: Founding) -> Self {
-        let unattached = BTreeSet::new();
+        let unattached = Set::new();
         Self { founding, opened, unattached, found_one: false, merging: None, refusal: None }
     }
 
@@ -116,7 +115,7 @@ impl Cluster {
         &mut self,
         who: &Hello,
         size: ClusterSize,
-        reachable: &BTreeSet<NodeId>,
+        reachable: &Set<NodeId>,
         out: &mut Outbox,
     ) {
         let refuse = |later: bool, reason: String, out: &mut Outbox| {
@@ -150,12 +149,7 @@ impl Cluster {
     }
 
     /// Why a node can never be taken in as it is.
-    fn objection(
-        &self,
-        who: &Hello,
-        size: ClusterSize,
-        reachable: &BTreeSet<NodeId>,
-    ) -> Option<String> {
+    fn objection(&self, who: &Hello, size: ClusterSize, reachable: &Set<NodeId>) -> Option<String> {
         let layout = self.membership()?;
         let namesake = layout.members.get(&who.node);
         if namesake.is_some() && reachable.contains(&who.node) && {
@@ -206,12 +200,7 @@ impl Cluster {
         if self.joining.merging.is_some_and(|(via, _)| via == from) {
             self.joining.merging = None;
         }
-        let ids: Vec<RequestId> = self
-            .wishes
-            .extract_if(.., |_, (wish, _)| *wish == Wish::Together(from))
-            .map(|(id, _)| id)
-            .collect();
-        for id in ids {
+        for (id, _) in self.wishes.extract(|_, (wish, _)| *wish == Wish::Together(from)) {
             let error = RequestError::Conflict(reason.clone());
             out.reply(id, LogPosition::START, Err(error));
         }

@@ -7,7 +7,6 @@
 //!
 //! Left out: sending only differences, and removing what a member no longer owns.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use crate::disk::Disk;
 use crate::event::EventKind;
 use crate::id::{Epoch, LogPosition, NodeId};
 use crate::message::{Message, Token};
+use crate::ordered::Map;
 use crate::ring::layout::Stage;
 use crate::storage::{Batch, Item};
 use crate::time::{Micros, Mono};
@@ -40,13 +40,13 @@ pub(super) struct HandOff {
     cursor: Option<Vec<u8>>,
     token: Token,
     /// What each new owner has not confirmed.
-    awaited: BTreeMap<NodeId, Vec<(Bytes, Object)>>,
+    awaited: Map<NodeId, Vec<(Bytes, Object)>>,
     after: LogPosition,
     /// When to send the next batch, or this one again.
     go_on_at: Mono,
     /// The objects could not be read at the last attempt.
     stuck: bool,
-    sent: BTreeMap<NodeId, u64>,
+    sent: Map<NodeId, u64>,
 }
 
 impl HandOff {
@@ -77,11 +77,11 @@ impl Eventual {
             since: moving.since,
             cursor: copies.then(|| OBJECTS.to_vec()),
             token: 0,
-            awaited: BTreeMap::new(),
+            awaited: Map::new(),
             after: LogPosition::START,
             go_on_at: ground.now.mono,
             stuck: false,
-            sent: BTreeMap::new(),
+            sent: Map::new(),
         });
     }
 

@@ -6,13 +6,13 @@
 //! that end; what was left of the lease is void. A new lease is written in the same batch as the first
 //! write that needs it, and nothing of that batch leaves before it is durable.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::bugs::{Bug, planted};
 use crate::codec;
 use crate::disk::Disk;
 use crate::id::PartitionId;
+use crate::ordered::Map;
 use crate::storage::{Batch, Store, Unreadable};
 
 /// How many counters one lease has.
@@ -20,7 +20,7 @@ const LEASE: u64 = 1_024;
 
 /// The leases of one node.
 #[derive(Clone, Debug, Default)]
-pub struct Leases(BTreeMap<PartitionId, Lease>);
+pub struct Leases(Map<PartitionId, Lease>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Lease {

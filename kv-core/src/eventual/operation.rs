@@ -1,7 +1,6 @@
 //! One request on its way: who waits for it, what was pinned when it began, how far it has come.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,6 +12,7 @@ use crate::bugs::{Bug, planted};
 use crate::error::RequestError;
 use crate::id::{LogPosition, NodeId, PartitionId, RequestId};
 use crate::message::{Message, Token};
+use crate::ordered::Set;
 use crate::pairs::Pairs;
 use crate::request::{Basis, QuorumOptions, Receipt, Reply, Request};
 use crate::settings::Setting;
@@ -100,7 +100,7 @@ pub(super) enum Phase {
 #[derive(Clone, Debug)]
 pub(super) struct Repair {
     pub(super) merged: Object,
-    pub(super) holders: BTreeSet<NodeId>,
+    pub(super) holders: Set<NodeId>,
     /// The readers, and the other owners while partitions move, each with how many must hold it.
     pub(super) groups: Vec<Group>,
 }
@@ -126,7 +126,7 @@ pub(super) struct Writing {
     pub(super) context: Context,
     /// The owners, and the old owners while partitions move, each with how many must confirm.
     pub(super) groups: Vec<Group>,
-    pub(super) refused: BTreeSet<NodeId>,
+    pub(super) refused: Set<NodeId>,
 }
 
 /// Nodes of which so many must confirm.
@@ -219,7 +219,7 @@ impl Operation {
     }
 
     /// Whether readers that have not answered yet may still do so, and turn out to be stale.
-    pub(super) fn awaits_readers(&self, reachable: &BTreeSet<NodeId>) -> bool {
+    pub(super) fn awaits_readers(&self, reachable: &Set<NodeId>) -> bool {
         let open = |node: &NodeId| reachable.contains(node) && !self.answers.contains(*node);
         matches!(self.phase, Phase::Read | Phase::Repair(_))
             && !self.answers.is_empty()

@@ -7,7 +7,6 @@
 //! While a partition moves, reads count the owners of one side, and the next one may count those of the
 //! other. So both sides are asked, and what is shown stands on a quorum of each.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -19,6 +18,7 @@ use crate::event::EventKind;
 use crate::hash;
 use crate::id::{LogPosition, NodeId};
 use crate::message::{Message, Refusal, Token};
+use crate::ordered::{self, Set};
 use crate::pairs::Pairs;
 use crate::request::{ReadValue, Reply};
 use crate::version::{Context, Object};
@@ -139,7 +139,7 @@ impl Eventual {
         }
         let stale = stale_among(&operation.answers, &merged);
         let fresh = |node: &NodeId| !stale.contains(node);
-        let mut holders = BTreeSet::new();
+        let mut holders = Set::new();
         holders.extend(operation.answers.keys().filter(fresh));
         let readers = Group { nodes: operation.readers.clone(), need: operation.readers_needed };
         let groups = [Some(readers), operation.others.clone()].into_iter().flatten().collect();
@@ -190,7 +190,7 @@ impl Eventual {
             })
             .collect();
         // No two have one dot.
-        values.sort_unstable_by_key(|value| core::cmp::Reverse((value.stamp, value.dot)));
+        ordered::sort_by_key(&mut values, |value| core::cmp::Reverse((value.stamp, value.dot)));
         let receipt = operation.receipt.clone();
         let context = Context::of(&operation.key, merged.clock().clone());
         if !operation.awaits_readers(ground.reachable) {

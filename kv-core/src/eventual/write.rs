@@ -3,7 +3,6 @@
 //! The local copy counts as confirmed at once, because the answer depends on its log position and is
 //! held in the outbox until that is durable; the messages to the other owners depend on it too.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 
@@ -19,6 +18,7 @@ use crate::event::EventKind;
 use crate::hash;
 use crate::id::{LogPosition, NodeId, PartitionId};
 use crate::message::{Message, Refusal, Token};
+use crate::ordered::Set;
 use crate::request::{Basis, Reply};
 use crate::settings::Setting;
 use crate::storage::{Batch, StoreError, Unreadable};
@@ -57,7 +57,7 @@ impl Eventual {
         operation.after = operation.after.max(at);
         operation.receipt.acknowledged = alloc::vec![self.me];
         operation.receipt.asked = alloc::vec![self.me];
-        let refused = BTreeSet::new();
+        let refused = Set::new();
         operation.phase = Phase::Write(Writing { object, dot, context, groups, refused });
         self.ask_writers(ground, token);
         self.check_write(ground, token);

@@ -16,7 +16,6 @@
 //! said to a folder that is gone reaches nobody.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -26,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::hash;
 use crate::id::{GroupId, Incarnation, Index, Replica, Term};
+use crate::ordered::Set;
 
 /// A message of one replica of a group to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,11 +223,11 @@ impl Payload {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// Who votes, from now on.
-    pub voters: BTreeSet<Replica>,
+    pub voters: Set<Replica>,
     /// Who voted before; empty unless a change is under way.
-    pub outgoing: BTreeSet<Replica>,
+    pub outgoing: Set<Replica>,
     /// Who gets everything and votes on nothing.
-    pub learners: BTreeSet<Replica>,
+    pub learners: Set<Replica>,
 }
 
 impl Membership {

@@ -147,7 +147,7 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
         clock: HybridClock::default(),
         rng,
         settings,
-        listings: alloc::collections::BTreeMap::new(),
+        listings: crate::ordered::Map::new(),
         timers: TimerTable::default(),
         sync_outstanding: false,
         full: false,

@@ -8,7 +8,6 @@
 //! How far the state of a shard is in tables is known by a name of its own, drawn when the node begins to
 //! hold the shard: what was known of the state of an earlier time says nothing of this one.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,6 +20,7 @@ use crate::disk::Disk;
 use crate::event::EventKind;
 use crate::id::{GroupId, Index, LogPosition, NodeId, ShardId, Term};
 use crate::message::raft::{Entry, EntryId, Membership};
+use crate::ordered::Set;
 use crate::raft::{self as consensus, Group, Limits, Opened, ProposeError, RaftEvent, ReadId};
 use crate::ring::layout::Layout;
 use crate::settings::{Setting, Settings};
@@ -203,7 +203,7 @@ impl Node {
 
     /// Tells the machine what the groups have for it: who leads, what is committed, what may be read.
     pub(super) fn serve_strong(&mut self, now: Now, disk: &mut impl Disk) {
-        let mut stirred: BTreeSet<ShardId> = self.strong.busy().collect();
+        let mut stirred: Set<ShardId> = self.strong.busy().collect();
         stirred.extend(self.groups.take_stirred().into_iter().filter_map(ShardId::of_group));
         for shard in stirred {
             let leader = self.groups.get(shard.group()).and_then(Group::leader);

@@ -2,7 +2,6 @@
 //!
 //! The status surfaces, the page's inspector and the checkers all read this and nothing else.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Node;
 use crate::id::{BootCount, Incarnation, NodeId};
+use crate::ordered::Map;
 use crate::raft::{Group, GroupView};
 use crate::ring::layout::Layout;
 use crate::settings::{Settings, SettingsDocument};
@@ -44,7 +44,7 @@ pub struct NodeView {
     /// How many outputs wait for a sync.
     pub outputs_held: u64,
     /// How often each kind of event has happened since it was opened.
-    pub counters: BTreeMap<&'static str, u64>,
+    pub counters: Map<&'static str, u64>,
     /// Its Raft groups.
     pub groups: Vec<GroupView>,
     /// Why it has stopped for good, if it has.

@@ -4,18 +4,17 @@
 //! was cut off disturbs nobody when it returns. The candidate's own vote counts like any other: when it
 //! is on disk.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
 use super::core::{After, Core};
 use super::quorum::{self, Election};
 use crate::id::{Replica, Term};
 use crate::message::raft::RaftBody;
+use crate::ordered::{Map, Set};
 
 /// A replica that wants to lead.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) stage: Stage,
-    votes: BTreeMap<Replica, bool>,
+    votes: Map<Replica, bool>,
 }
 
 /// How far a candidate is.
@@ -30,7 +29,7 @@ pub(super) enum Stage {
 impl Candidate {
     /// Asks whether others would vote for this replica in the next term.
     pub(super) fn ask(core: &mut Core) -> Self {
-        let votes = BTreeMap::from([(core.me, true)]);
+        let votes = Map::from([(core.me, true)]);
         let body = RaftBody::PreVote { last: core.log.last() };
         let term = core.term.next();
         to_all(core, |core, voter| {
@@ -45,7 +44,7 @@ impl Candidate {
         let body = RaftBody::Vote { last: core.log.last(), transfer };
         // An advertised entry that a crash could take might elect this replica for a log it has lost.
         to_all(core, |core, voter| core.send(voter, After::Log, body.clone()));
-        Self { stage: Stage::Standing, votes: BTreeMap::new() }
+        Self { stage: Stage::Standing, votes: Map::new() }
     }
 
     /// Somebody answered. Votes are counted once, the first of each.
@@ -70,7 +69,7 @@ impl Candidate {
     }
 
     /// Who votes for it so far.
-    pub(super) fn supporters(&self) -> BTreeSet<Replica> {
+    pub(super) fn supporters(&self) -> Set<Replica> {
         self.votes.iter().filter(|(_, granted)| **granted).map(|(voter, _)| *voter).collect()
     }
 }

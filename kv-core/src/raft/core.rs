@@ -4,7 +4,7 @@
 //! the disk state that it depends on ([`After`]); the owner of the group writes, learns the position in
 //! its log, and then takes the messages, each with the position it has to wait for.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::{Limits, RaftEvent, ReadError, ReadId};
 use crate::bugs::{Bug, planted};
 use crate::id::{GroupId, Index, LogPosition, Replica, Term};
 use crate::message::raft::{Entry, EntryId, Manifest, Membership, Payload, RaftBody, RaftMessage};
+use crate::ordered::Map;
 use crate::rng::Rng;
 use crate::time::{Micros, Mono};
 
@@ -107,7 +108,7 @@ pub(super) struct Outgoing {
     pub(super) chunks: VecDeque<(Replica, u64, u32)>,
     pub(super) snapshot_wanted: bool,
     pub(super) installed: Option<Manifest>,
-    pub(super) counters: BTreeMap<&'static str, u64>,
+    pub(super) counters: Map<&'static str, u64>,
 }
 
 impl Core {

@@ -3,7 +3,6 @@
 //! Appending is the one place where a log may be cut, and only at the first entry that contradicts the
 //! leader's: a message that is late and short cuts nothing.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::core::{After, Core};
@@ -11,13 +10,14 @@ use super::{DropReason, RaftEvent, ReadError, ReadId};
 use crate::bugs::{Bug, planted};
 use crate::id::{Index, Replica, Term};
 use crate::message::raft::{Appended, Entry, EntryId, RaftBody};
+use crate::ordered::Map;
 use crate::time::Mono;
 
 /// A replica that leads nobody and does not want to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Follower {
     /// Reads that were asked of the leader, by attempt, with the time of the question.
-    asked: BTreeMap<u64, (ReadId, Mono)>,
+    asked: Map<u64, (ReadId, Mono)>,
     /// Up to here the log is known to equal that of the leader of this term.
     common: Index,
 }
@@ -84,10 +84,11 @@ impl Follower {
 
     /// Nobody will answer what was asked of the leader up to an election timeout ago.
     pub(super) fn give_up_old_reads(&mut self, core: &mut Core, now: Mono) {
-        while let Some(first) = self.asked.first_entry()
-            && first.get().1 + core.limits.election_timeout <= now
+        while let Some((_, (id, asked))) = self.asked.first_key_value()
+            && *asked + core.limits.election_timeout <= now
         {
-            let (id, _) = first.remove();
+            let id = *id;
+            self.asked.pop_first();
             core.out.reads.push_back((id, Err(ReadError::Unanswered)));
         }
     }

@@ -5,7 +5,7 @@
 //! same place in that log travels as one message. A group that waits for nothing but its timer stands in
 //! an ordered set of deadlines.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::{Group, Limits, RaftEvent, ReadError, ReadId};
@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::id::{GroupId, Index, LogPosition, NodeId, Replica};
 use crate::message::raft::{Entry, RaftMessage};
 use crate::message::{Lane, Message};
+use crate::ordered::{Map, Set};
 use crate::outbox::Outbox;
 use crate::storage::{Batch, Store};
 use crate::time::{Micros, Mono};
@@ -20,20 +21,20 @@ use crate::time::{Micros, Mono};
 /// The groups of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
-    groups: BTreeMap<GroupId, Group>,
+    groups: Map<GroupId, Group>,
     /// When each group wants to be called, and the same by group.
-    deadlines: BTreeSet<(Mono, GroupId)>,
-    deadline_of: BTreeMap<GroupId, Mono>,
+    deadlines: Set<(Mono, GroupId)>,
+    deadline_of: Map<GroupId, Mono>,
     /// The groups that the turn has touched.
-    touched: BTreeSet<GroupId>,
+    touched: Set<GroupId>,
     /// The groups that wait for a sync.
-    unsynced: BTreeSet<GroupId>,
+    unsynced: Set<GroupId>,
     /// The groups whose writes were refused, and when they are tried again.
-    refused: BTreeSet<GroupId>,
+    refused: Set<GroupId>,
     retry_at: Option<Mono>,
-    committed: BTreeMap<GroupId, VecDeque<Entry>>,
+    committed: Map<GroupId, VecDeque<Entry>>,
     /// The groups to which something has happened since somebody asked.
-    stirred: BTreeSet<GroupId>,
+    stirred: Set<GroupId>,
     reads: VecDeque<(GroupId, ReadId, Result<Index, ReadError>)>,
     events: VecDeque<(GroupId, RaftEvent)>,
 }
@@ -150,7 +151,7 @@ impl Groups {
     }
 
     /// The groups to which something has happened since this was last asked.
-    pub fn take_stirred(&mut self) -> BTreeSet<GroupId> {
+    pub fn take_stirred(&mut self) -> Set<GroupId> {
         core::mem::take(&mut self.stirred)
     }
 
@@ -189,7 +190,7 @@ impl Groups {
     fn write(
         &mut self,
         now: Mono,
-        touched: &BTreeSet<GroupId>,
+        touched: &Set<GroupId>,
         store: &mut Store,
         disk: &mut impl Disk,
     ) {
@@ -254,7 +255,7 @@ impl Groups {
 
 /// Messages of a turn, by whom they are for and what they wait for.
 #[derive(Debug, Default)]
-struct Frames(BTreeMap<(NodeId, LogPosition, Lane), Vec<RaftMessage>>);
+struct Frames(Map<(NodeId, LogPosition, Lane), Vec<RaftMessage>>);
 
 impl Frames {
     fn add(&mut self, to: NodeId, at: LogPosition, message: RaftMessage) {

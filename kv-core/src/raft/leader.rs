@@ -9,7 +9,7 @@ mod change;
 mod reads;
 mod replicate;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
 pub(super) use self::change::Change;
@@ -21,13 +21,14 @@ use super::{RaftEvent, TransferError};
 use crate::bugs::{Bug, planted};
 use crate::id::{Index, Replica};
 use crate::message::raft::{Entry, Manifest, Payload, RaftBody};
+use crate::ordered::Map;
 use crate::time::Mono;
 
 /// A replica that leads.
 #[derive(Clone, Debug)]
 pub(super) struct Leader {
     /// The others it sends to: all of the membership in force, and those who just left it.
-    pub(super) peers: BTreeMap<Replica, Progress>,
+    pub(super) peers: Map<Replica, Progress>,
     /// The first entry of its term: before that is committed, it knows neither what else is nor
     /// whether the membership in force is.
     first: Index,
@@ -58,7 +59,7 @@ impl Leader {
     pub(super) fn elected(core: &mut Core, now: Mono) -> Self {
         let first = core.log.last().index.next();
         let mut leader = Self {
-            peers: BTreeMap::new(),
+            peers: Map::new(),
             first,
             uncommitted: VecDeque::new(),
             uncommitted_bytes: 0,
@@ -204,7 +205,7 @@ impl Leader {
     pub(super) fn beat(&mut self, core: &mut Core, now: Mono) {
         self.heartbeat_at = now + core.limits.heartbeat;
         let read = self.reads.round();
-        for (peer, progress) in &mut self.peers {
+        for (peer, progress) in self.peers.iter_mut() {
             let commit = core.commit.min(progress.matched);
             progress.told = progress.told.max(commit);
             core.send(*peer, After::Nothing, RaftBody::Heartbeat { commit, read });

@@ -4,11 +4,10 @@
 //! the new (dissertation, 4.3). Everything here is a pure function of a membership and of what is known
 //! of each voter. It takes time quadratic in the number of voters, of which there are few, and no memory.
 
-use alloc::collections::BTreeSet;
-
 use crate::bugs::{Bug, planted};
 use crate::id::Replica;
 use crate::message::raft::Membership;
+use crate::ordered::Set;
 
 /// How an election stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +52,7 @@ pub(super) fn election(
 }
 
 fn reached_by_majority<T: Ord + Copy + Default>(
-    voters: &BTreeSet<Replica>,
+    voters: &Set<Replica>,
     value: &impl Fn(Replica) -> T,
 ) -> T {
     let enough = |least: T| {
@@ -70,7 +69,7 @@ fn reached_by_majority<T: Ord + Copy + Default>(
 
 #[cfg(test)]
 mod tests {
-    use alloc::collections::BTreeMap;
+    use crate::ordered::Map;
     use alloc::vec::Vec;
 
     use super::*;
@@ -85,7 +84,7 @@ mod tests {
         Membership {
             voters: voters.iter().copied().map(replica).collect(),
             outgoing: outgoing.iter().copied().map(replica).collect(),
-            learners: BTreeSet::new(),
+            learners: Set::new(),
         }
     }
 
@@ -126,7 +125,7 @@ mod tests {
     }
 
     /// The plain way: sort, and take the element that a majority is not below.
-    fn sorted(voters: &BTreeSet<Replica>, indexes: &BTreeMap<u64, u64>) -> u64 {
+    fn sorted(voters: &Set<Replica>, indexes: &Map<u64, u64>) -> u64 {
         let mut all: Vec<u64> = voters.iter().map(|voter| indexes[&voter.node.0]).collect();
         all.sort_by(|a, b| b.cmp(a));
         all.get(voters.len() / 2).copied().unwrap_or_default()
@@ -141,7 +140,7 @@ mod tests {
             };
             let few = rng.below(9);
             let (voters, outgoing) = (pick(&mut rng, few), pick(&mut rng, few));
-            let indexes: BTreeMap<u64, u64> = (0..9).map(|node| (node, rng.below(6))).collect();
+            let indexes: Map<u64, u64> = (0..9).map(|node| (node, rng.below(6))).collect();
             let membership = membership(&voters, &outgoing);
             let mut expected = sorted(&membership.voters, &indexes);
             if membership.is_joint() {
@@ -158,7 +157,7 @@ mod tests {
                     .iter()
                     .map(|voter| replica(100 - voter.node.0))
                     .collect(),
-                learners: BTreeSet::new(),
+                learners: Set::new(),
             };
             assert_eq!(reached(&renamed, |voter| indexes[&(100 - voter.node.0)]), expected);
         }
@@ -171,7 +170,7 @@ mod tests {
             let voters: Vec<u64> = (0..6).filter(|_| rng.below(2) == 0).collect();
             let outgoing: Vec<u64> = (0..6).filter(|_| rng.below(3) == 0).collect();
             let membership = membership(&voters, &outgoing);
-            let votes: BTreeMap<u64, Option<bool>> =
+            let votes: Map<u64, Option<bool>> =
                 (0..6).map(|node| (node, (rng.below(2) == 0).then(|| rng.below(2) == 0))).collect();
             let with = |rest: bool| {
                 election(&membership, |voter| Some(votes[&voter.node.0].unwrap_or(rest)))

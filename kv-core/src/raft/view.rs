@@ -1,12 +1,12 @@
 //! What a replica looks like from outside: for people, for checkers, and for nothing that decides.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::progress::Flow;
 use super::{Group, Role};
 use crate::id::{GroupId, Index, Replica, Term};
 use crate::message::raft::{EntryId, Membership};
+use crate::ordered::Set;
 use crate::time::Mono;
 
 /// One group on one replica, at a moment.
@@ -39,7 +39,7 @@ pub struct GroupView {
     /// The membership in force.
     pub membership: Membership,
     /// Who votes for it, while it asks or stands.
-    pub votes: BTreeSet<Replica>,
+    pub votes: Set<Replica>,
     /// Whether it leads a change of the membership that is not done.
     pub changing: bool,
     /// What the leader knows of the others; nothing on the others.
@@ -131,10 +131,10 @@ impl Group {
         }
     }
 
-    fn votes(&self) -> BTreeSet<Replica> {
+    fn votes(&self) -> Set<Replica> {
         match &self.role {
             Role::Candidate(candidate) => candidate.supporters(),
-            Role::Follower(_) | Role::Leader(_) => BTreeSet::new(),
+            Role::Follower(_) | Role::Leader(_) => Set::new(),
         }
     }
 

@@ -12,7 +12,6 @@
 //! Neighbouring epochs always share the owners that reads count, so nodes that are one epoch apart
 //! never miss each other's quorums; a replica refuses messages of an epoch before its own.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -23,6 +22,7 @@ use crate::hash;
 use crate::id::{
     ClusterId, Epoch, GroupId, Incarnation, Index, NodeId, PartitionId, Replica, ShardId,
 };
+use crate::ordered::{Map, Set};
 use crate::settings::Setting;
 
 /// No cluster lives to see it, and counting on from it cannot overflow.
@@ -64,7 +64,7 @@ pub struct Move {
     /// The epoch in which this stage began. Members report for it.
     pub since: Epoch,
     /// The members that have done their part of this stage.
-    pub done: BTreeSet<NodeId>,
+    pub done: Set<NodeId>,
 }
 
 /// Who is in a cluster and who owns what, as of one epoch.
@@ -80,7 +80,7 @@ pub struct Layout {
     /// The node that founded the cluster. It has no part that others could not have.
     pub founder: NodeId,
     /// All members.
-    pub members: BTreeMap<NodeId, Member>,
+    pub members: Map<NodeId, Member>,
     /// N.
     pub replicas: u64,
     /// Who claims which partition.
@@ -98,7 +98,7 @@ pub struct Layout {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
     /// Where it is to be, and who is to vote in it. Its leader brings that about.
-    pub replicas: BTreeSet<NodeId>,
+    pub replicas: Set<NodeId>,
 }
 
 /// The fewest and the most shards of a cluster.
@@ -222,7 +222,7 @@ impl Layout {
 
     /// The same with their data folders.
     #[must_use]
-    pub fn replicas_of(&self, shard: ShardId) -> BTreeSet<Replica> {
+    pub fn replicas_of(&self, shard: ShardId) -> Set<Replica> {
         let replica = |node: NodeId| {
             let member = self.members.get(&node)?;
             Some(Replica { node, incarnation: member.incarnation })

@@ -3,7 +3,6 @@
 //! A client sits beside the node it asks. If that node crashes, or does not answer for long, the client
 //! does not know what became of its request, and that is what its record says.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -12,6 +11,7 @@ use super::queue::Ticket;
 use super::recent::Recent;
 use crate::error::RequestError;
 use crate::id::{RequestId, ShardId};
+use crate::ordered::Map;
 use crate::request::strong::{
     self, Condition, Freshness, SessionSeq, StrongRequest, WriteOperation,
 };
@@ -55,7 +55,7 @@ pub(super) enum Purpose {
 #[derive(Clone, Debug)]
 pub(super) struct Clients {
     records: Recent<OperationRecord>,
-    open: BTreeMap<RequestId, Open>,
+    open: Map<RequestId, Open>,
     requests: u64,
 }
 
@@ -73,7 +73,7 @@ const RECORDS: u64 = 1_000;
 
 impl Clients {
     pub(super) fn new() -> Self {
-        Self { records: Recent::keeping(RECORDS), open: BTreeMap::new(), requests: 0 }
+        Self { records: Recent::keeping(RECORDS), open: Map::new(), requests: 0 }
     }
 
     /// The operations, from the number on, that are still kept.
@@ -112,8 +112,8 @@ impl Clients {
 
     /// Takes all requests of a node off the open ones, for it has crashed.
     pub(super) fn lose_node(&mut self, node: u16) -> Vec<Open> {
-        let lost = self.open.extract_if(.., |_, open| open.node == node);
-        lost.map(|(_, open)| open).collect()
+        let lost = self.open.extract(|_, open| open.node == node);
+        lost.into_iter().map(|(_, open)| open).collect()
     }
 
     /// The operation ends so.

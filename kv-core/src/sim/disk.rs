@@ -11,7 +11,6 @@
 mod content;
 mod file;
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cell::Cell;
 
@@ -21,14 +20,15 @@ use file::{File, SECTOR};
 use crate::disk::{Disk, DiskError, JobDisk};
 use crate::hash::Rolling;
 use crate::id::{FileId, FileKind, LogPosition};
+use crate::ordered::{Map, Set};
 use crate::rng::Rng;
 
 /// The files of one simulated node.
 #[derive(Clone, Debug, Default)]
 pub struct SimDisk {
-    files: BTreeMap<FileId, File>,
+    files: Map<FileId, File>,
     /// Durable files that were removed, but not durably.
-    ghosts: BTreeMap<FileId, Content>,
+    ghosts: Map<FileId, Content>,
     /// Bytes of all files.
     used: u64,
     faults: Faults,
@@ -50,7 +50,7 @@ struct Faults {
     /// Whether bits were turned over.
     flipped: bool,
     /// Sectors that cannot be read.
-    unreadable: BTreeSet<(FileId, u64)>,
+    unreadable: Set<(FileId, u64)>,
 }
 
 impl SimDisk {
@@ -371,8 +371,8 @@ mod tests {
     }
 
     /// What crashes leave of a file, and how often. What survived one crash survives the next.
-    fn left_of(disk: &SimDisk, file: FileId) -> BTreeMap<Option<Vec<u8>>, u32> {
-        let mut left = BTreeMap::new();
+    fn left_of(disk: &SimDisk, file: FileId) -> Map<Option<Vec<u8>>, u32> {
+        let mut left = Map::new();
         for seed in 0..600 {
             let mut disk = disk.clone();
             disk.crash(&mut Rng::new(seed));

@@ -2,7 +2,6 @@
 //!
 //! A world keeps the latest operations only; a [`History`] that follows it keeps all.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::action::{ClientOperation, StrongOperation};
@@ -10,6 +9,7 @@ use super::client::OperationRecord;
 use super::world::World;
 use crate::check::{Answer, Demand, End, Kind, Operation, Outcome, Versions};
 use crate::error::RequestError;
+use crate::ordered::Map;
 use crate::request::Reply;
 use crate::request::strong::StrongReply;
 use crate::time::Mono;
@@ -17,7 +17,7 @@ use crate::time::Mono;
 /// All operations of a run.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    records: BTreeMap<u64, OperationRecord>,
+    records: Map<u64, OperationRecord>,
     /// The number of the first operation that has not ended.
     open: u64,
 }
@@ -41,8 +41,8 @@ impl History {
             let outcome = record.outcome.clone().filter(|(ended, _)| *ended <= at);
             past.records.insert(*number, OperationRecord { outcome, ..record.clone() });
         }
-        let mut open = past.records.values().filter(|record| record.outcome.is_none());
-        past.open = open.next().map_or(end, |record| record.number);
+        let open = past.records.values().find(|record| record.outcome.is_none());
+        past.open = open.map_or(end, |record| record.number);
         past
     }
 

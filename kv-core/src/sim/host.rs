@@ -21,6 +21,9 @@ use crate::time::{Micros, Now};
 /// The most bytes of one journal.
 const JOURNAL: u64 = 64 * 1_024 * 1_024;
 
+/// Whether anything can be recorded. A constant, so that no code for it stays where nothing can.
+const RECORDS: bool = cfg!(feature = "journals");
+
 #[derive(Clone, Debug)]
 pub(super) struct Host {
     pub(super) id: NodeId,
@@ -93,11 +96,11 @@ impl Host {
             founding: Founding::Listed { nodes },
             storage: StoreOptions::SIMULATED,
         };
-        if let Some(journals) = &mut self.journals {
+        if let Some(journals) = self.journals.as_mut().filter(|_| RECORDS) {
             journals.push(Recorder::new(boot.clone(), now, JOURNAL));
         }
-        let recorder = self.journals.iter().flatten().last();
-        let opened = match cfg!(feature = "journals") {
+        let recorder = latest(&mut self.journals).map(|recorder| &*recorder);
+        let opened = match RECORDS {
             true => Node::open(boot, now, &mut Heard::new(&mut self.disk, recorder)),
             false => Node::open(boot, now, &mut self.disk),
         };
@@ -105,7 +108,7 @@ impl Host {
             Ok(node) => State::Running(Box::new(node)),
             Err(error) => {
                 let words = error.to_string();
-                if let Some(recorder) = self.recorder() {
+                if let Some(recorder) = latest(&mut self.journals) {
                     recorder.refused(&words);
                     recorder.done();
                 }
@@ -117,11 +120,11 @@ impl Host {
     /// Gives the node an input, if it runs.
     pub(super) fn handle(&mut self, now: Now, input: Input) {
         let State::Running(node) = &mut self.state else { return };
-        let mut recorder = self.journals.as_mut().and_then(|journals| journals.last_mut());
+        let mut recorder = latest(&mut self.journals);
         if let Some(recorder) = &mut recorder {
             recorder.input(now, &input);
         }
-        match cfg!(feature = "journals") {
+        match RECORDS {
             true => node.handle(now, input, &mut Heard::new(&mut self.disk, recorder.as_deref())),
             false => node.handle(now, input, &mut self.disk),
         }
@@ -131,7 +134,7 @@ impl Host {
     pub(super) fn poll(&mut self) -> Option<Output> {
         let State::Running(node) = &mut self.state else { return None };
         let output = node.poll();
-        if let Some(recorder) = self.recorder() {
+        if let Some(recorder) = latest(&mut self.journals) {
             match &output {
                 Some(output) => recorder.output(output),
                 None => recorder.done(),
@@ -143,10 +146,6 @@ impl Host {
     /// The journals of its openings, if it is recorded.
     pub(super) fn journals(&self) -> &[Recorder] {
         self.journals.as_deref().unwrap_or_default()
-    }
-
-    fn recorder(&mut self) -> Option<&mut Recorder> {
-        self.journals.as_mut()?.last_mut()
     }
 
     /// Loses its disk and gets a new one. It is down.
@@ -169,4 +168,9 @@ impl Host {
         }
         self.disk.crash(&mut self.crashes);
     }
+}
+
+/// The journal being written, if the machine is recorded.
+fn latest(journals: &mut Option<Vec<Recorder>>) -> Option<&mut Recorder> {
+    journals.as_mut().filter(|_| RECORDS)?.last_mut()
 }

@@ -4,18 +4,18 @@
 //! A client opens a session in one shard after the other, and names its writes from when it has all. One
 //! that was lost is opened anew, all of them together.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::client::Outcome;
 use crate::error::RequestError;
 use crate::id::ShardId;
+use crate::ordered::Map;
 use crate::request::Reply;
 use crate::request::strong::{Session, SessionSeq, StrongReply};
 
 /// The sessions of all clients.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sessions(BTreeMap<u16, Sequence>);
+pub(super) struct Sessions(Map<u16, Sequence>);
 
 /// The sessions of one client.
 #[derive(Clone, Debug, Default)]

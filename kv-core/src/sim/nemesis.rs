@@ -10,7 +10,6 @@
 //! Left out is what the protocol is not built to survive: damage to a second disk before the first is
 //! filled again, and the loss of the disk of the node that is told to found the cluster.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::action::{Action, TimedAction};
@@ -20,6 +19,7 @@ use super::fault::{Fault, Faults};
 use super::world::World;
 use crate::disk::Disk;
 use crate::id::{FileKind, Incarnation, ShardId};
+use crate::ordered::Map;
 use crate::raft::{GroupView, RoleView};
 use crate::ring::layout::Layout;
 use crate::rng::{Ratio, Rng};
@@ -41,7 +41,7 @@ pub struct Nemesis {
     /// The node whose tables do.
     rotten: Option<u16>,
     /// The data folders that it wiped last, by their nodes.
-    folders: BTreeMap<u16, Incarnation>,
+    folders: Map<u16, Incarnation>,
 }
 
 impl Nemesis {
@@ -58,7 +58,7 @@ impl Nemesis {
             faults: Faults::ALL,
             rots,
             rotten: None,
-            folders: BTreeMap::new(),
+            folders: Map::new(),
         }
     }
 

@@ -15,7 +15,6 @@ mod flights;
 mod line;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -25,6 +24,7 @@ use line::Line;
 
 use super::config::{ActionRefused, Chance, LinkConfig, NetworkConfig, refuse};
 use crate::message::{Envelope, Hello, Lane};
+use crate::ordered::{Map, Set};
 use crate::time::{Micros, Mono};
 
 /// A message on its way.
@@ -72,8 +72,8 @@ pub(super) struct Network {
     /// By [`place_of`].
     lines: Vec<Option<Line>>,
     /// The connection of two running nodes, the lower index first.
-    connections: BTreeMap<(u16, u16), u64>,
-    cuts: BTreeSet<(u16, u16)>,
+    connections: Map<(u16, u16), u64>,
+    cuts: Set<(u16, u16)>,
     /// The group of each node while the network is partitioned, else nothing.
     groups: Vec<u8>,
     flights: Flights,
@@ -87,8 +87,8 @@ impl Network {
             seed,
             config,
             lines: Vec::new(),
-            connections: BTreeMap::new(),
-            cuts: BTreeSet::new(),
+            connections: Map::new(),
+            cuts: Set::new(),
             groups: Vec::new(),
             flights: Flights::default(),
             numbers: 0,

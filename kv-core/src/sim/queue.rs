@@ -11,6 +11,7 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::ordered;
 use crate::time::Mono;
 
 /// Names an entry. Later entries have greater numbers.
@@ -95,7 +96,7 @@ impl<T> Queue<T> {
     /// All entries, in the order in which they are due.
     pub(super) fn entries(&self) -> impl Iterator<Item = &T> {
         let mut tickets: Vec<Ticket> = self.tickets.iter().map(|Reverse(ticket)| *ticket).collect();
-        tickets.sort_unstable();
+        ordered::sort(&mut tickets);
         tickets.into_iter().filter_map(|ticket| self.entry(ticket))
     }
 

@@ -8,13 +8,13 @@
 //! Whoever acts in the past begins a new [`Branch`]; what had happened stays on the old one. A branch
 //! has the past of the one it left, so a moment is named by a branch and a time.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
 use super::action::{Action, TimedAction};
 use super::config::{ActionRefused, Run, SimConfig, refuse};
 use super::world::World;
+use crate::ordered::Map;
 use crate::time::Mono;
 
 /// A simulated cluster with all that happened to it, at the moment one looks at.
@@ -36,7 +36,7 @@ pub struct Branch {
     actions: Vec<TimedAction>,
     end: Target,
     /// Moments that were passed, from the first of its own on.
-    kept: BTreeMap<Place, World>,
+    kept: Map<Place, World>,
     /// A moment is kept after so many events.
     spacing: u64,
 }
@@ -104,7 +104,7 @@ impl Branch {
     }
 
     fn of(world: &World, parent: Option<Parent>) -> Self {
-        let mut kept = BTreeMap::new();
+        let mut kept = Map::new();
         kept.insert(place(world), world.clone());
         let (actions, end) = (world.actions().to_vec(), Target::of(world));
         Self { parent, actions, end, kept, spacing: SPACING }

@@ -3,7 +3,6 @@
 //! Ids differ from seed to seed, so nodes and their data folders go by names: n1 for either.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -12,13 +11,14 @@ use super::action::ClientOperation;
 use super::client::{OperationRecord, Outcome};
 use super::world::World;
 use crate::id::NodeId;
+use crate::ordered::{self, Map};
 use crate::request::strong::StrongReply;
 use crate::request::{Receipt, Reply};
 use crate::version::{Dot, Object};
 
 /// The names of nodes by their ids and data folders.
 #[derive(Clone, Debug, Default)]
-pub struct Names(BTreeMap<String, String>);
+pub struct Names(Map<String, String>);
 
 impl Names {
     /// Learns the ids of the nodes that run; those of others stay known.
@@ -42,7 +42,7 @@ impl Names {
     pub fn of_all<'a>(&self, nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
         let name = |node: &NodeId| self.put_into(&node.to_string());
         let mut names: Vec<String> = nodes.into_iter().map(name).collect();
-        names.sort();
+        ordered::sort(&mut names);
         names.join(" ")
     }
 

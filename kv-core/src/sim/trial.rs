@@ -10,7 +10,6 @@
 
 mod state;
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,6 +24,7 @@ use super::nemesis::Nemesis;
 use super::shrink;
 use super::world::World;
 use crate::check::{Demand, Objection, Promise, Verdict};
+use crate::ordered::{Map, Set};
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
 
@@ -57,7 +57,7 @@ pub struct Report {
     /// Those that generated clients began, as actions.
     pub(super) generated: Vec<TimedAction>,
     /// How often each kind of fault was done.
-    pub faults: BTreeMap<&'static str, u64>,
+    pub faults: Map<&'static str, u64>,
 }
 
 /// What a run is judged by.
@@ -233,7 +233,7 @@ impl Trial {
             self.pass(PATIENCE);
             self.judge_history();
         }
-        let mut faults = BTreeMap::new();
+        let mut faults = Map::new();
         for TimedAction { action, .. } in &schedule.actions {
             if let Some(kind) = action.fault() {
                 *faults.entry(kind).or_default() += 1;
@@ -278,7 +278,7 @@ impl Trial {
         let keys_of = |strong: bool| {
             let records = self.history.records().map(|record| &record.operation);
             let some = records.filter(|operation| operation.is_strong() == strong);
-            some.map(|operation| operation.key().clone()).collect::<BTreeSet<_>>()
+            some.map(|operation| operation.key().clone()).collect::<Set<_>>()
         };
         let (keys, strong) = (keys_of(false), keys_of(true));
         let reads = keys.iter().map(|key| ClientOperation::Get { key: key.clone() });

@@ -5,7 +5,6 @@
 //! opens a store on it and looks. It knows the promise of a message and nothing of how a node keeps it.
 //! Only messages of senders that have something to lose are looked at, and of those some.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use crate::check::{Objection, Promise};
 use crate::eventual::Eventual;
 use crate::id::PartitionId;
 use crate::message::{Message, Token};
+use crate::ordered::Map;
 use crate::ring::partition_of;
 use crate::rng::{Ratio, Rng};
 use crate::storage::{Store, StoreOptions};
@@ -28,7 +28,7 @@ pub(super) struct Watch {
     rng: Rng,
     partitions: u16,
     /// What nodes were asked and have not answered: who, by whom, under which token.
-    asked: BTreeMap<(u16, u16, Token), Asked>,
+    asked: Map<(u16, u16, Token), Asked>,
     objection: Option<Objection>,
 }
 
@@ -48,7 +48,7 @@ const ASKED_MAX: usize = 4_096;
 impl Watch {
     pub(super) fn new(seed: u64, partitions: u16) -> Self {
         let rng = Chance::Watch.generator(seed);
-        Self { rng, partitions, asked: BTreeMap::new(), objection: None }
+        Self { rng, partitions, asked: Map::new(), objection: None }
     }
 
     /// The first message that said too much.

@@ -6,7 +6,6 @@
 //! by event, in slices or at once, live or again.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -32,6 +31,7 @@ use crate::io::{Input, Output};
 use crate::journal::Recorder;
 use crate::message::Hello;
 use crate::node::Node;
+use crate::ordered::Map;
 use crate::request::Request;
 use crate::storage::Job;
 use crate::time::{Micros, Mono, Wall};
@@ -59,7 +59,7 @@ pub struct World {
     hash: Rolling,
     pub(super) queue: Queue<Due>,
     pub(super) hosts: Vec<Host>,
-    indices: BTreeMap<NodeId, u16>,
+    indices: Map<NodeId, u16>,
     pub(super) network: Network,
     pub(super) clients: Clients,
     pub(super) generators: Generators,
@@ -103,7 +103,7 @@ impl World {
         config.check()?;
         let hosts: Vec<Host> =
             (0..config.nodes).map(|index| Host::new(index, &config, recorded)).collect();
-        let mut indices = BTreeMap::new();
+        let mut indices = Map::new();
         indices.extend((0..).zip(&hosts).map(|(index, host)| (host.id, index)));
         let set =
             if config.settings.is_empty() { FirstSettings::Done } else { FirstSettings::Waiting };

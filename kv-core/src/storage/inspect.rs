@@ -8,7 +8,6 @@
 mod dump;
 mod verify;
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::recovery::{self, Cut, OpenError, Reading};
@@ -17,6 +16,7 @@ use super::store::TableView;
 use super::table::reader::Table;
 use crate::disk::{Disk, DiskError};
 use crate::id::{FileId, FileKind, LogPosition};
+use crate::ordered::Map;
 
 pub use dump::{Entry, dump_log, dump_table};
 pub use verify::{Checked, FileReport, Flaw, verify};
@@ -33,7 +33,7 @@ pub struct Inspection {
     /// The log, or why it cannot be read.
     pub log: Result<LogView, OpenError>,
     /// How far into each other log the tables go.
-    pub marks: BTreeMap<u64, u64>,
+    pub marks: Map<u64, u64>,
     /// Keys of which something was lost.
     pub suspects: Vec<Suspect>,
     /// Damaged files that are kept for whoever wants to look into them.

@@ -1,6 +1,6 @@
 //! The end of the log that is being written: appending, and what is durable.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::record::{FORMAT, SegmentStart, Writer};
 use crate::disk::{Disk, DiskError};
 use crate::id::{FileId, LogPosition};
+use crate::ordered::Map;
 
 /// Why a batch was not appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(super) struct Log {
     /// What a segment holds, unless one batch needs more.
     pub(super) segment_bytes: u64,
     /// All segments that are needed.
-    pub(super) segments: BTreeMap<FileId, Segment>,
+    pub(super) segments: Map<FileId, Segment>,
     /// Whether the next batch may go into the last segment.
     pub(super) appendable: bool,
     /// The number of the next segment. None is used twice, whether its file came to be or not.

@@ -1,6 +1,5 @@
 //! Reads the log back, and judges what is missing or bad: a torn end, or damage to durable data.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -13,6 +12,7 @@ use super::root::Root;
 use crate::bugs::{Bug, planted};
 use crate::disk::{Disk, DiskError};
 use crate::id::{FileId, FileKind, LogPosition};
+use crate::ordered::Map;
 
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,7 +144,7 @@ pub(super) struct Recovered {
     /// The newest revision.
     pub(super) revision: u64,
     pub(super) recovery: Recovery,
-    pub(super) segments: BTreeMap<FileId, Segment>,
+    pub(super) segments: Map<FileId, Segment>,
     pub(super) end: LogPosition,
     /// Whether the last segment may grow. After a cut it may not: should the disk bring back what was
     /// cut off, then the next segment says that it is none of the log.
@@ -180,8 +180,8 @@ pub(super) fn read(root: &Root, disk: &impl Disk) -> Result<Reading, OpenError> 
         Some(_) => Some(Cut { at: replay.end, bytes: chain.bytes_behind(replay.end, disk)? }),
     };
     replay.segments.retain(|segment, _| *segment <= replay.end.segment);
-    if let Some(mut last) = replay.segments.last_entry() {
-        last.get_mut().bytes = replay.end.offset;
+    if let Some(last) = replay.segments.values_mut().next_back() {
+        last.bytes = replay.end.offset;
     }
     Ok(Reading { chain, replay, cut })
 }
@@ -341,7 +341,7 @@ struct Replay {
     revision: u64,
     /// Batches up to this one are in tables.
     flushed_seq: u64,
-    segments: BTreeMap<FileId, Segment>,
+    segments: Map<FileId, Segment>,
     records: u64,
     /// Where the last good record ends that has no fault before it.
     end: LogPosition,
@@ -390,7 +390,7 @@ impl Replay {
             memtable: Memtable::default(),
             revision: root.revision,
             flushed_seq: root.flushed_seq,
-            segments: BTreeMap::new(),
+            segments: Map::new(),
             records: 0,
             end: LogPosition::START,
             last_seq: before,

@@ -12,7 +12,6 @@
 //! Left out: a list of edits. A root names some thousands of tables at most, and is written anew at each
 //! change in the background.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -24,6 +23,7 @@ use super::table::section::checksum;
 use crate::codec;
 use crate::disk::{Disk, DiskError, JobDisk};
 use crate::id::{FileId, FileKind};
+use crate::ordered::Map;
 
 /// What belongs to a store beside its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub(super) struct Root {
     /// The newest revision in any table.
     pub(super) revision: u64,
     /// How far into each other log the tables go; see [`super::Store::apply_unlogged`].
-    pub(super) marks: BTreeMap<u64, u64>,
+    pub(super) marks: Map<u64, u64>,
     /// What was lost.
     pub(super) suspects: Vec<Suspect>,
     /// Damaged files that are kept for whoever wants to look into them.
@@ -83,7 +83,7 @@ pub(super) struct Flushed {
     pub(super) log_start: (FileId, u64),
     pub(super) seq: u64,
     pub(super) revision: u64,
-    pub(super) marks: BTreeMap<u64, u64>,
+    pub(super) marks: Map<u64, u64>,
 }
 
 /// How many levels there are.

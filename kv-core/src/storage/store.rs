@@ -13,7 +13,7 @@ pub use scan::{Item, Scan};
 pub use view::{LevelView, StoreView, TableView};
 pub use work::Outcome;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -28,6 +28,7 @@ use super::recovery::{self, OpenError, Recovery};
 use super::root::{self, Flushed};
 use crate::disk::{Disk, DiskError};
 use crate::id::{FileId, FileKind, LogPosition};
+use crate::ordered::Map;
 
 /// All durable state of a node. `Clone` shares memtables, tables and blocks until one of the two
 /// changes.
@@ -42,7 +43,7 @@ pub struct Store {
     /// The revision of the newest change.
     revision: u64,
     /// How far into each other log the active memtable goes.
-    marks: BTreeMap<u64, u64>,
+    marks: Map<u64, u64>,
     /// The revisions that somebody may still read at, ascending, one for each.
     snapshots: Vec<u64>,
     cache: Cache,
@@ -134,7 +135,7 @@ impl Store {
             work: Work::new(&root, slots.agree, strangers),
             tables: Tables::open(root, &*disk),
             revision: recovered.revision,
-            marks: BTreeMap::new(),
+            marks: Map::new(),
             snapshots: Vec::new(),
             cache: Cache::new(options.cache_bytes),
             counts: Counts::default(),

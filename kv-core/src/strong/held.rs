@@ -1,6 +1,6 @@
 //! A shard that this node holds: its state, and who waits for what of it.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::feed::Feed;
@@ -9,6 +9,7 @@ use super::transfer::Transfer;
 use crate::disk::Disk;
 use crate::id::{Index, NodeId, ShardId, Term};
 use crate::message::Token;
+use crate::ordered::Map;
 use crate::storage::{Store, Unreadable};
 
 /// How many rounds of reads may be on their way at a time. What comes meanwhile shares the next.
@@ -25,11 +26,11 @@ pub(super) struct Held {
     /// The operations that wait to be proposed.
     pub(super) entering: Vec<Token>,
     /// Those that stand in the log, with the term they were proposed in.
-    pub(super) proposed: BTreeMap<Index, (Term, Token)>,
+    pub(super) proposed: Map<Index, (Term, Token)>,
     /// The reads that wait for the next round.
     pub(super) reading: Vec<Token>,
     /// The rounds on their way.
-    pub(super) rounds: BTreeMap<u64, Vec<Token>>,
+    pub(super) rounds: Map<u64, Vec<Token>>,
     /// Rounds that may be answered once so much is applied.
     pub(super) confirmed: VecDeque<(Index, Vec<Token>)>,
     /// The operations that wait for changes.
@@ -54,9 +55,9 @@ impl Held {
             transfer: Transfer::default(),
             leader: None,
             entering: Vec::new(),
-            proposed: BTreeMap::new(),
+            proposed: Map::new(),
             reading: Vec::new(),
-            rounds: BTreeMap::new(),
+            rounds: Map::new(),
             confirmed: VecDeque::new(),
             watching: Vec::new(),
             flushed: None,

@@ -243,7 +243,7 @@ fn check_operations<D>(
         )));
     }
     let mut keys: alloc::vec::Vec<_> = operations.iter().map(|operation| &operation.key).collect();
-    keys.sort();
+    crate::ordered::sort(&mut keys);
     if keys.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
         return Err(RequestError::Invalid(String::from(
             "a batch names each key once; nothing was changed",

@@ -8,7 +8,6 @@
 //! After Ongaro's dissertation, section 6.3, with a window in place of one open write. Left out: sessions
 //! over several clusters.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,6 +18,7 @@ use super::command::WriteName;
 use crate::bugs::{Bug, planted};
 use crate::error::RequestError;
 use crate::id::Index;
+use crate::ordered::{Map, Set};
 use crate::request::strong::{SESSION_TTL, SESSION_WINDOW, StrongReply};
 use crate::time::Wall;
 
@@ -28,9 +28,9 @@ const SESSIONS_MAX: usize = 10_000;
 /// The sessions of a shard.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {
-    all: BTreeMap<Index, Session>,
+    all: Map<Index, Session>,
     /// The same by the time they were last heard.
-    by_age: BTreeSet<(Wall, Index)>,
+    by_age: Set<(Wall, Index)>,
 }
 
 /// One client.
@@ -41,7 +41,7 @@ pub(super) struct Session {
     /// The client has all answers up to this number.
     floor: u64,
     /// The answers behind it, by number.
-    replies: BTreeMap<u64, StrongReply>,
+    replies: Map<u64, StrongReply>,
 }
 
 /// What a named write is to come to.

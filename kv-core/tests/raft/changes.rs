@@ -1,8 +1,7 @@
 //! Changes of the membership.
 
-use std::collections::BTreeSet;
-
 use kv_core::id::{GroupId, Replica};
+use kv_core::ordered::Set;
 use kv_core::raft::RaftEvent;
 use kv_core::time::Micros;
 
@@ -10,7 +9,7 @@ use crate::harness::{Cluster, Config};
 
 const GROUP: GroupId = GroupId(1);
 
-fn replicas<const N: usize>(cluster: &Cluster, numbers: [u64; N]) -> BTreeSet<Replica> {
+fn replicas<const N: usize>(cluster: &Cluster, numbers: [u64; N]) -> Set<Replica> {
     numbers.into_iter().map(|number| cluster.replica(number)).collect()
 }
 
@@ -46,7 +45,7 @@ fn all_members_are_replaced_at_once() {
     let mut cluster = six();
     let voters = replicas(&cluster, [4, 5, 6]);
     cluster.write(1, GROUP, 0).unwrap();
-    cluster.change(1, GROUP, voters.clone(), BTreeSet::new()).unwrap();
+    cluster.change(1, GROUP, voters.clone(), Set::new()).unwrap();
     cluster.run_for(Micros::from_millis(3_000));
     assert_eq!(who_finished(&cluster), [1]);
     for number in 1..=3 {

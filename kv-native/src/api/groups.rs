@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// One group as `/v1/status` shows it. `name` says how to call a node.
 pub(super) fn status(group: &GroupView, name: impl Fn(NodeId) -> String) -> Value {
-    let names = |replicas: &std::collections::BTreeSet<kv_core::id::Replica>| -> Vec<String> {
+    let names = |replicas: &kv_core::ordered::Set<kv_core::id::Replica>| -> Vec<String> {
         let mut names: Vec<String> = replicas.iter().map(|replica| name(replica.node)).collect();
         names.sort();
         names

@@ -16,7 +16,6 @@
 //!
 //! Nobody can find a value who was called after something else had surely replaced it.
 
-use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -24,6 +23,7 @@ use super::Bounds;
 use super::item::{Item, Value, reach};
 use super::placed::Placed;
 use super::rings::Rings;
+use crate::ordered::Set;
 use crate::time::Mono;
 
 /// What a search came to.
@@ -65,7 +65,7 @@ struct Search {
     /// The operations in the order found so far.
     order: Vec<usize>,
     choices: Vec<Choice>,
-    tried: BTreeSet<Vec<u64>>,
+    tried: Set<Vec<u64>>,
 }
 
 /// Who of the operations left has to do with a value.
@@ -123,7 +123,7 @@ impl Search {
             placed: Placed::new(&items),
             order: Vec::new(),
             choices: Vec::new(),
-            tried: BTreeSet::new(),
+            tried: Set::new(),
             items,
         }
     }

@@ -5,7 +5,6 @@
 //! out: reads, and writes whose value nobody else can have found. So what stays proves that the whole
 //! is wrong.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,6 +17,7 @@ use super::search::{Found, search};
 use super::{Bounds, Task};
 use crate::check::history::{Kind, Operation, value_words};
 use crate::check::{Objection, Promise, list};
+use crate::ordered::{self, Map, Set};
 use crate::time::Mono;
 
 /// How often the bounds of a verdict may be spent on its witness.
@@ -63,7 +63,7 @@ impl Shrinking {
     /// The earliest answer with which there is no order any more.
     fn first_moment(&mut self, items: &[Item]) -> Mono {
         let mut answers: Vec<Mono> = items.iter().filter_map(|item| item.returned).collect();
-        answers.sort_unstable();
+        ordered::sort(&mut answers);
         answers.dedup();
         // With the last answer there is none.
         let (mut low, mut high) = (0, answers.len().saturating_sub(1));
@@ -105,7 +105,7 @@ impl Shrinking {
 
 /// What is left without that part of the operations on which the others do not depend.
 fn without(kept: &[(usize, Item)], part: Range<usize>) -> Vec<(usize, Item)> {
-    let mut leaving: BTreeSet<usize> = BTreeSet::new();
+    let mut leaving: Set<usize> = Set::new();
     leaving.extend(part);
     loop {
         let stays = |place: &usize| !leaving.contains(place);
@@ -124,15 +124,15 @@ struct Staying<'a> {
     /// Those that were done for certain and change the value, in the order of their calls.
     writes: Vec<&'a Item>,
     /// What is there at first or left by any of them.
-    values: BTreeSet<Value>,
+    values: Set<Value>,
     /// Those that expect a value, in the order of their calls.
-    expecting: BTreeMap<Value, Vec<&'a Item>>,
+    expecting: Map<Value, Vec<&'a Item>>,
 }
 
 impl<'a> Staying<'a> {
     fn of(items: impl Iterator<Item = &'a Item>) -> Self {
-        let values = BTreeSet::new();
-        let mut staying = Self { writes: Vec::new(), values, expecting: BTreeMap::new() };
+        let values = Set::new();
+        let mut staying = Self { writes: Vec::new(), values, expecting: Map::new() };
         staying.values.insert(Item::ABSENT);
         for item in items {
             staying.values.extend(item.leaves);

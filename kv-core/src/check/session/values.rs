@@ -10,7 +10,7 @@
 //! undecided unless the rest is wrong. A write with an unknown outcome comes after what its client did
 //! before it, but nothing comes after it: it may take effect at any later time.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -21,6 +21,7 @@ use bytes::Bytes;
 use super::{clients, guarantee};
 use crate::check::history::{Kind, Operation, value_words};
 use crate::check::{Objection, Promise, Verdict};
+use crate::ordered::Map;
 use crate::time::Mono;
 
 pub(super) fn check(key: &Bytes, operations: &[&Operation]) -> Verdict {
@@ -64,9 +65,9 @@ pub(super) fn check(key: &Bytes, operations: &[&Operation]) -> Verdict {
 /// Which write brought which value. A version is a write, the absence at first, or a value that nobody
 /// wrote.
 struct Writes<'a> {
-    by_number: BTreeMap<u64, usize>,
+    by_number: Map<u64, usize>,
     /// The version of a value; none if there are several.
-    by_value: BTreeMap<Option<&'a Bytes>, Option<usize>>,
+    by_value: Map<Option<&'a Bytes>, Option<usize>>,
     /// The first read that could mean several.
     passed_over: Option<u64>,
 }
@@ -76,14 +77,15 @@ const AT_FIRST: usize = 0;
 
 impl<'a> Writes<'a> {
     fn of(operations: &[&'a Operation], order: &mut Order<'_>) -> Self {
-        let by_value = BTreeMap::from([(None, Some(AT_FIRST))]);
-        let mut writes = Self { by_number: BTreeMap::new(), by_value, passed_over: None };
+        let by_value = Map::from([(None, Some(AT_FIRST))]);
+        let mut writes = Self { by_number: Map::new(), by_value, passed_over: None };
         for operation in operations.iter().filter(|operation| !operation.failed()) {
             let Some(value) = operation.leaves() else { continue };
             let version = order.version();
             writes.by_number.insert(operation.number, version);
-            let only = writes.by_value.entry(value);
-            only.and_modify(|known| *known = None).or_insert(Some(version));
+            if writes.by_value.insert(value, Some(version)).is_some() {
+                writes.by_value.insert(value, None);
+            }
         }
         writes
     }
@@ -186,7 +188,7 @@ impl<'a> Order<'a> {
     /// at first everything is reached without any.
     fn way(&self, from: usize, to: usize, count: usize) -> Vec<Pair<'a>> {
         let after = self.after(count);
-        let mut reached: BTreeMap<usize, Option<Pair<'a>>> = BTreeMap::from([(from, None)]);
+        let mut reached: Map<usize, Option<Pair<'a>>> = Map::from([(from, None)]);
         let mut queue = VecDeque::from([from]);
         while let Some(version) = queue.pop_front() {
             for pair in &after[version] {

@@ -5,7 +5,6 @@
 //! A clock from which pairs were pruned covers less than was seen, so where that happens the verdict
 //! means nothing.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -15,12 +14,13 @@ use super::{clients, guarantee};
 use crate::check::history::{Kind, Operation, Versions, value_words};
 use crate::check::{Objection, Promise, Verdict};
 use crate::id::Incarnation;
+use crate::ordered::Map;
 use crate::time::Mono;
 use crate::version::Dot;
 
 pub(super) fn check(key: &Bytes, operations: &[&Operation]) -> Verdict {
     let mut verdict = Verdict::Holds;
-    let mut before: BTreeMap<Dot, (Vectors<'_>, &Operation)> = BTreeMap::new();
+    let mut before: Map<Dot, (Vectors<'_>, &Operation)> = Map::new();
     for session in clients(operations) {
         let mut vectors = Vectors::default();
         for operation in session {
@@ -53,8 +53,8 @@ pub(super) fn check(key: &Bytes, operations: &[&Operation]) -> Verdict {
 /// How far a client knows the events of each actor, and from which operation.
 #[derive(Clone, Default)]
 struct Vectors<'a> {
-    read: BTreeMap<Incarnation, (u64, &'a Operation)>,
-    wrote: BTreeMap<Incarnation, (u64, &'a Operation)>,
+    read: Map<Incarnation, (u64, &'a Operation)>,
+    wrote: Map<Incarnation, (u64, &'a Operation)>,
 }
 
 impl<'a> Vectors<'a> {
@@ -71,7 +71,7 @@ impl<'a> Vectors<'a> {
     /// What an answer does not know of this: the event, whether it was a write of the client, and the
     /// operation that brought it.
     fn missed(&self, versions: &Versions) -> impl Iterator<Item = (Dot, bool, &'a Operation)> {
-        let of = |vector: &BTreeMap<Incarnation, (u64, &'a Operation)>, writes: bool| {
+        let of = |vector: &Map<Incarnation, (u64, &'a Operation)>, writes: bool| {
             let events = vector.iter().map(move |(&actor, &(counter, operation))| {
                 (Dot { actor, counter }, writes, operation)
             });

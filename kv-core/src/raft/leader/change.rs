@@ -11,12 +11,12 @@
 //! is committed. A leader that is not among the new voters leads until they are in force, then hands on.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 
 use super::{Fate, Leader};
 use crate::bugs::{Bug, planted};
 use crate::id::{Index, Replica};
 use crate::message::raft::{Membership, Payload, RaftBody};
+use crate::ordered::Set;
 use crate::raft::core::{After, Core};
 use crate::raft::{ChangeError, RaftEvent};
 use crate::time::Mono;
@@ -24,8 +24,8 @@ use crate::time::Mono;
 /// A change that somebody wants.
 #[derive(Clone, Debug)]
 pub(in crate::raft) struct Change {
-    voters: BTreeSet<Replica>,
-    learners: BTreeSet<Replica>,
+    voters: Set<Replica>,
+    learners: Set<Replica>,
     stage: Stage,
 }
 
@@ -54,11 +54,11 @@ impl Leader {
         &mut self,
         core: &mut Core,
         now: Mono,
-        voters: BTreeSet<Replica>,
-        learners: BTreeSet<Replica>,
+        voters: Set<Replica>,
+        learners: Set<Replica>,
     ) -> Result<(), ChangeError> {
         let (at, current) = core.log.membership();
-        let wanted = Membership { voters, outgoing: BTreeSet::new(), learners };
+        let wanted = Membership { voters, outgoing: Set::new(), learners };
         if !wanted.is_sound() {
             return Err(ChangeError::NoVoter);
         }
@@ -80,7 +80,7 @@ impl Leader {
             core.event(RaftEvent::ChangeFailed);
         }
         let current = core.log.membership().1;
-        let newcomers: BTreeSet<Replica> =
+        let newcomers: Set<Replica> =
             wanted.voters.iter().copied().filter(|voter| !current.is_voter(*voter)).collect();
         let mut learning = (**current).clone();
         learning.learners.extend(newcomers.iter().chain(&wanted.learners).copied());

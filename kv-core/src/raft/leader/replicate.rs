@@ -21,7 +21,7 @@ impl Leader {
     pub(in crate::raft) fn send_all(&mut self, core: &mut Core, now: Mono) {
         self.begin_reads(core, now);
         let mut wanted = false;
-        for (&peer, progress) in &mut self.peers {
+        for (&peer, progress) in self.peers.iter_mut() {
             while progress.next <= core.log.last().index
                 && progress.may_send(core.limits.in_flight_max, core.limits.in_flight_bytes_max)
             {
@@ -142,7 +142,7 @@ impl Leader {
             core.out.snapshot_wanted = true;
             return;
         };
-        for (peer, progress) in &mut self.peers {
+        for (peer, progress) in self.peers.iter_mut() {
             if let Flow::Snapshot(transfer) = &mut progress.flow
                 && transfer.manifest.is_none()
             {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::{Action, ClientOperation, StrongOperation};
 use crate::id::FileId;
+use crate::ordered;
 use crate::rng::Ratio;
 use crate::settings::Setting;
 use crate::sim::World;
@@ -356,7 +357,7 @@ pub fn node_of(name: &str) -> Result<u16, ActionRefused> {
 /// The nodes of each group, joined; those of one group stand together.
 fn sides(groups: &[u8]) -> Vec<String> {
     let mut numbers = groups.to_vec();
-    numbers.sort_unstable();
+    ordered::sort(&mut numbers);
     numbers.dedup();
     let side = |group: &u8| {
         let nodes = (0..).zip(groups).filter(|(_, of)| *of == group);

@@ -6,12 +6,12 @@
 //! but that were lost are zeros. That the file was shortened is kept or lost in the order in which it
 //! happened, and what followed a lost one is lost as well.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::content::Content;
+use crate::ordered::Map;
 use crate::rng::Rng;
 
 /// What a device writes whole or not at all, in bytes.
@@ -170,7 +170,7 @@ impl File {
 }
 
 /// How many of the writes that touch a sector have reached the device, for each sector.
-struct Survivors(BTreeMap<u64, u64>);
+struct Survivors(Map<u64, u64>);
 
 impl Survivors {
     /// Mostly each sector for itself. But such a state almost never has everything, nothing, or all up
@@ -196,8 +196,8 @@ impl Survivors {
     }
 
     /// How many writes touch each sector.
-    fn touches(changes: &[Change]) -> BTreeMap<u64, u64> {
-        let mut touches = BTreeMap::new();
+    fn touches(changes: &[Change]) -> Map<u64, u64> {
+        let mut touches = Map::new();
         for change in changes {
             for (place, _) in change.pieces() {
                 *touches.entry(place / SECTOR).or_insert(0) += 1;

@@ -1,6 +1,5 @@
 //! What a person would look at when the attack is over: the nodes, and who was left waiting.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
@@ -8,6 +7,7 @@ use bytes::Bytes;
 
 use crate::id::{Index, ShardId};
 use crate::node::NodeView;
+use crate::ordered::Map;
 use crate::sim::{Action, OperationRecord, TimedAction, World};
 
 /// Whether every node runs, is a member, agrees with the others and waits for nothing; else what is not
@@ -86,7 +86,7 @@ fn settled(view: &NodeView) -> Result<(), String> {
 
 /// Whether all who hold a shard and have applied the same have the same; else of which they do not.
 pub(super) fn equal_shards(world: &World) -> Result<(), String> {
-    let mut known: BTreeMap<(ShardId, Index), (u16, u64)> = BTreeMap::new();
+    let mut known: Map<(ShardId, Index), (u16, u64)> = Map::new();
     for node in 0..world.nodes() {
         for (shard, applied, digest) in world.shards(node) {
             let (first, expected) = *known.entry((shard, applied)).or_insert((node, digest));

@@ -3,7 +3,6 @@
 //! What counts as damage is what opening and reading count as such: a torn end of the log is none, for
 //! nobody was promised anything of it, nor are files that belong to nothing.
 
-use alloc::collections::BTreeSet;
 use core::fmt;
 
 use super::super::reader::{Item, Reader};
@@ -13,6 +12,7 @@ use super::super::table::reader::{Table, Unreadable};
 use super::LogView;
 use crate::disk::{Disk, DiskError};
 use crate::id::{FileId, FileKind, LogPosition};
+use crate::ordered::Set;
 
 /// What came of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ fn check_log(
     disk: &impl Disk,
     tell: &mut impl FnMut(FileId, Checked),
 ) -> Result<(), DiskError> {
-    let mut files: BTreeSet<FileId> = super::files(disk, FileKind::Log)?.into_iter().collect();
+    let mut files: Set<FileId> = super::files(disk, FileKind::Log)?.into_iter().collect();
     let judged = recovery::read(root, disk);
     let flaw = match &judged {
         Ok(_) => None,
@@ -200,7 +200,7 @@ fn check_tables(
     tell: &mut impl FnMut(FileId, Checked),
 ) -> Result<(), DiskError> {
     let present = super::files(disk, FileKind::Table)?;
-    let mut files: BTreeSet<FileId> = present.iter().copied().collect();
+    let mut files: Set<FileId> = present.iter().copied().collect();
     files.extend(root.tables().map(|(_, table)| table.file));
     for file in files {
         let named = root.tables().find(|(_, table)| table.file == file);

@@ -1,6 +1,6 @@
 //! Looking a key up: memtable, then tables from the newest to the oldest.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -14,6 +14,7 @@ use super::super::table::reader::{Found, Table, Unreadable};
 use super::{Frozen, Snapshot, Store};
 use crate::disk::Disk;
 use crate::id::{FileId, LogPosition};
+use crate::ordered::Map;
 
 /// The tables that a root names, open.
 #[derive(Clone, Debug)]
@@ -150,7 +151,7 @@ impl Tables {
 
     /// Opens the tables of another root, as far as they are not open already.
     pub(super) fn replaced(&self, root: Root, disk: &impl Disk) -> Self {
-        let mut open: BTreeMap<FileId, &Arc<Table>> = BTreeMap::new();
+        let mut open: Map<FileId, &Arc<Table>> = Map::new();
         open.extend(self.levels.iter().flat_map(|level| level.iter()).map(|t| (t.meta.file, t)));
         let levels = root.levels.iter().map(|level| {
             let tables = level.iter().map(|meta| match open.get(&meta.file) {

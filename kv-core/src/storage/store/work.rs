@@ -9,7 +9,7 @@
 //! At most one job of each kind runs. An edit takes effect when both slots of the root are durable;
 //! until then everything is read where it was.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::super::compaction::{self, Compaction, Pick};
@@ -19,12 +19,13 @@ use super::super::table::TableMeta;
 use super::{FlushState, Store};
 use crate::disk::{Disk, DiskError};
 use crate::id::{FileId, JobId, LogPosition};
+use crate::ordered::Map;
 
 /// Jobs under way, and what waits for them.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
     jobs: u64,
-    running: BTreeMap<JobId, Running>,
+    running: Map<JobId, Running>,
     pending: VecDeque<Pending>,
     /// Whether a compaction is under way, from its choice until the root names its tables.
     compacting: bool,
@@ -442,7 +443,7 @@ impl Work {
     pub(super) fn new(root: &Root, slots_agree: bool, strangers: Vec<FileId>) -> Self {
         Self {
             jobs: 0,
-            running: BTreeMap::new(),
+            running: Map::new(),
             pending: VecDeque::new(),
             compacting: false,
             garbage: Vec::new(),

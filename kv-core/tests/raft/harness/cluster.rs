@@ -1,9 +1,10 @@
 //! Machines, the network between them and their clients, played in virtual time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kv_core::id::{GroupId, Replica};
 use kv_core::message::raft::{EntryId, Membership, RaftMessage};
+use kv_core::ordered::Set;
 use kv_core::raft::{
     ChangeError, Group, GroupView, Limits, ProposeError, RaftEvent, TransferError,
 };
@@ -95,7 +96,7 @@ impl Cluster {
             timers: BTreeMap::new(),
             at_once: 0,
         };
-        let founders: BTreeSet<Replica> =
+        let founders: Set<Replica> =
             (1..=config.founders).map(|number| cluster.replica(number)).collect();
         for number in cluster.numbers() {
             cluster.start(number);
@@ -239,8 +240,8 @@ impl Cluster {
         &mut self,
         number: u64,
         group: GroupId,
-        voters: BTreeSet<Replica>,
-        learners: BTreeSet<Replica>,
+        voters: Set<Replica>,
+        learners: Set<Replica>,
     ) -> Result<(), ChangeError> {
         let changed =
             self.with_group(number, group, |group, now| group.change(now, voters, learners));

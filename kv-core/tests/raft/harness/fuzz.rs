@@ -13,11 +13,12 @@ mod peace;
 mod strikes;
 mod temper;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 
 use kv_core::id::{GroupId, Replica};
 use kv_core::message::raft::{Membership, Payload};
+use kv_core::ordered::Set;
 use kv_core::raft::Group;
 use kv_core::raft::log::Log;
 use kv_core::rng::Rng;
@@ -61,7 +62,7 @@ struct Nemesis {
     cluster: Cluster,
     temper: Temper,
     /// Replicas whose disks are lost, or damaged.
-    gone: BTreeSet<Replica>,
+    gone: Set<Replica>,
     /// The leader that was cut off last, and may not know yet that it leads no longer.
     prey: Option<u64>,
     counts: BTreeMap<&'static str, u64>,
@@ -87,7 +88,7 @@ impl Nemesis {
             host.sync = (Micros(100), temper.sync_max(&mut rng));
         }
         let counts = BTreeMap::from([(temper.name(), 1)]);
-        let mut nemesis = Self { rng, cluster, temper, gone: BTreeSet::new(), prey: None, counts };
+        let mut nemesis = Self { rng, cluster, temper, gone: Set::new(), prey: None, counts };
         if temper != Temper::Even {
             nemesis.weather();
         }
@@ -180,14 +181,14 @@ impl Nemesis {
 }
 
 /// Both halves of every membership in a log.
-fn voters_of(log: &Log) -> Vec<BTreeSet<Replica>> {
+fn voters_of(log: &Log) -> Vec<Set<Replica>> {
     let base = Membership::clone(log.membership_at(log.base().index).1);
     let entries = log.from(log.base().index.next()).flat_map(|entry| halves(&entry.payload));
     [base.voters, base.outgoing].into_iter().chain(entries).collect()
 }
 
 /// Both halves of a membership, if it is one.
-fn halves(payload: &Payload) -> Vec<BTreeSet<Replica>> {
+fn halves(payload: &Payload) -> Vec<Set<Replica>> {
     match payload {
         Payload::Membership(membership) => {
             vec![membership.voters.clone(), membership.outgoing.clone()]

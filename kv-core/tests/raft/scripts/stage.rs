@@ -6,6 +6,7 @@ use std::error::Error;
 use goldenscript::{Command, Context, Runner};
 use kv_core::id::{Incarnation, Index, NodeId, Replica, Term};
 use kv_core::message::raft::{EntryId, RaftBody, RaftMessage};
+use kv_core::ordered::Set;
 use kv_core::raft::Limits;
 use kv_core::sim::action::command::span_of;
 
@@ -121,8 +122,8 @@ impl Stage {
     }
 
     /// Replicas in one word: those there are now, or `n1.2` for that of a certain disk.
-    fn replicas(&self, list: Option<&&str>) -> Result<BTreeSet<Replica>, Box<dyn Error>> {
-        let Some(list) = list.filter(|list| !list.is_empty()) else { return Ok(BTreeSet::new()) };
+    fn replicas(&self, list: Option<&&str>) -> Result<Set<Replica>, Box<dyn Error>> {
+        let Some(list) = list.filter(|list| !list.is_empty()) else { return Ok(Set::new()) };
         let cluster = self.cluster()?;
         let replica = |word: &str| match word.split_once('.') {
             Some((name, disk)) => {

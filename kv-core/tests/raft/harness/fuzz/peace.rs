@@ -1,9 +1,8 @@
 //! What is due once all faults have ended.
 
-use std::collections::BTreeSet;
-
 use kv_core::id::{GroupId, Replica};
 use kv_core::message::raft::Membership;
+use kv_core::ordered::Set;
 use kv_core::raft::RoleView;
 
 use super::{Nemesis, PATIENCE, TIMEOUT};
@@ -69,7 +68,7 @@ impl Nemesis {
             let Some(leader) = self.cluster.leader(group) else { continue };
             let Some(view) = self.cluster.view(leader, group) else { continue };
             let Membership { voters, learners, .. } = &view.membership;
-            let renewed = |replicas: &BTreeSet<Replica>| -> BTreeSet<Replica> {
+            let renewed = |replicas: &Set<Replica>| -> Set<Replica> {
                 replicas.iter().map(|replica| self.cluster.replica(replica.node.0)).collect()
             };
             let (new, mut others) = (renewed(voters), renewed(learners));
@@ -83,7 +82,7 @@ impl Nemesis {
 
     /// Every replica of a group in a line.
     fn words(&self, group: GroupId) -> String {
-        let names = |replicas: &BTreeSet<Replica>| -> Vec<u64> {
+        let names = |replicas: &Set<Replica>| -> Vec<u64> {
             replicas.iter().map(|replica| replica.incarnation.0).collect()
         };
         let line = |number| {

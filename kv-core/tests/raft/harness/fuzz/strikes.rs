@@ -1,9 +1,8 @@
 //! What an attack can do.
 
-use std::collections::BTreeSet;
-
 use kv_core::id::{GroupId, Replica};
 use kv_core::message::raft::RaftBody;
+use kv_core::ordered::Set;
 use kv_core::time::Micros;
 
 use super::{Nemesis, Temper, voters_of};
@@ -221,7 +220,7 @@ impl Nemesis {
             all.iter().copied().filter(|replica| !view.membership.is_voter(*replica)).collect();
         let mut from = if self.rng.below(4) == 0 && !others.is_empty() { others } else { all };
         let voters = self.rng.between(1, self.temper.voters_max());
-        let voters: BTreeSet<Replica> = self.rng.draw(&mut from, voters).into_iter().collect();
+        let voters: Set<Replica> = self.rng.draw(&mut from, voters).into_iter().collect();
         let learners = self.rng.below(3);
         let learners = self.rng.draw(&mut from, learners).into_iter().collect();
         match self.cluster.change(leader, group, voters, learners) {
@@ -345,8 +344,8 @@ impl Nemesis {
         if self.gone.contains(&replica) {
             return true;
         }
-        let gone: BTreeSet<Replica> = self.gone.iter().copied().chain([replica]).collect();
-        let mut memberships = BTreeSet::new();
+        let gone: Set<Replica> = self.gone.iter().copied().chain([replica]).collect();
+        let mut memberships = Vec::new();
         for number in self.cluster.numbers() {
             for group in self.cluster.groups() {
                 if self.cluster.view(number, group).is_some_and(|view| view.changing) {
@@ -367,7 +366,7 @@ impl Nemesis {
             }
         }
         memberships.iter().all(|voters| {
-            let lost = voters.intersection(&gone).count();
+            let lost = voters.iter().filter(|voter| gone.contains(voter)).count();
             voters.is_empty() || lost <= (voters.len() - 1) / 2
         })
     }
