@@ -435,7 +435,7 @@ mod tests {
     #[test]
     fn what_a_nemesis_does_can_be_written_down_and_read_again() {
         let mut kinds = alloc::collections::BTreeSet::new();
-        for seed in 0..30 {
+        for seed in 0..100 {
             let mut nemesis = Nemesis::moving_partitions(seed, 5);
             let config = nemesis.config(seed);
             let pairs = config.pairs();
