@@ -18,7 +18,7 @@ use crate::cluster::change;
 use crate::codec;
 use crate::disk::Disk;
 use crate::event::EventKind;
-use crate::id::{GroupId, Index, LogPosition, NodeId, ShardId, Term};
+use crate::id::{GroupId, Index, LogPosition, NodeId, Replica, ShardId, Term};
 use crate::message::raft::{Entry, EntryId, Membership};
 use crate::ordered::Set;
 use crate::raft::{self as consensus, Group, Limits, Opened, ProposeError, RaftEvent, ReadId};
@@ -395,11 +395,7 @@ impl Node {
         let layout = self.cluster.membership()?;
         for number in 0..layout.shards.len() as u32 {
             let shard = ShardId(number);
-            // The change itself needs a majority of those who vote now.
-            let now = layout.holders(shard).collect::<Vec<_>>();
-            let up = now.iter().filter(|node| reachable.contains(node) && **node != leaving);
-            let enough = now.len() / 2 < up.count() + usize::from(reachable.contains(&leaving));
-            if !enough || lost(&mut layout.holders(shard)) {
+            if self.cannot_change(shard, leaving) || lost(&mut layout.holders(shard)) {
                 return Some(format!("shard {number} of the strong keyspace"));
             }
         }
@@ -407,6 +403,35 @@ impl Node {
         let voters = &group.membership().voters;
         let others = || voters.iter().map(|voter| voter.node);
         (voters.len() > 1 && lost(&mut others())).then(|| String::from("the metadata group"))
+    }
+
+    /// Whether those who vote on a shard now are too few for the change that a removal begins, as far as
+    /// this node knows. The change needs a majority of them, perhaps after the member that leaves was
+    /// switched off: an earlier change that is still under way has to end first.
+    fn cannot_change(&self, shard: ShardId, leaving: NodeId) -> bool {
+        let reachable = self.gossip.reachable();
+        let too_few = |voters: &mut dyn Iterator<Item = NodeId>| {
+            let (mut all, mut up, mut last) = (0_u64, 0_u64, 0_u64);
+            for voter in voters {
+                all += 1;
+                let is_up = u64::from(reachable.contains(&voter));
+                if voter == leaving { last += is_up } else { up += is_up }
+            }
+            // Of two, both are needed until the change is done.
+            (if all > 2 { up } else { up + last }) <= all / 2
+        };
+        let here = self.groups.get(shard.group()).map(Group::membership);
+        match here.filter(|membership| membership.is_sound()) {
+            Some(membership) => {
+                let node = |voter: &Replica| voter.node;
+                too_few(&mut membership.voters.iter().map(node))
+                    || (membership.is_joint() && too_few(&mut membership.outgoing.iter().map(node)))
+            }
+            None => {
+                let layout = self.cluster.membership();
+                layout.is_some_and(|layout| too_few(&mut layout.holders(shard)))
+            }
+        }
     }
 
     /// Runs the strong machine on the ground it needs; nothing if this node was never in a cluster. One that
