@@ -189,15 +189,19 @@ fn all_members_are_exchanged_under_load() {
     judge("exchange", &load.finish());
 }
 
-/// Waits until all of these nodes know the shards to be with none but them.
+/// Waits until none but these nodes vote on anything, as far as they know: until then a member that was let
+/// go is still needed.
 fn shards_are_with(nodes: &[NodeProcess]) {
     for node in nodes {
         eventually(&format!("the shards have left, says {}", node.name), || {
-            let shards = node.get("/v1/shards").is(200)?.json();
-            let replicas = shards["shards"][0]["replicas"].as_array().cloned().unwrap_or_default();
+            let groups = node.get("/v1/status").is(200)?.json()["groups"].clone();
             let inside = |name: &Value| nodes.iter().any(|node| *name == *node.name);
-            let moved = !replicas.is_empty() && replicas.iter().all(inside);
-            if moved { Ok(()) } else { Err(shards.to_string()) }
+            let moved = |group: &Value| {
+                let voters = group["voters"].as_array().cloned().unwrap_or_default();
+                !voters.is_empty() && voters.iter().all(inside)
+            };
+            let all = groups.as_array().is_some_and(|groups| groups.iter().all(moved));
+            if all { Ok(()) } else { Err(groups.to_string()) }
         });
     }
 }
