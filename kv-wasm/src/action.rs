@@ -568,6 +568,7 @@ mod tests {
         config.workload.clients = 17;
         config.settings = vec![(Setting::ReadQuorum, 1), (Setting::GossipIntervalMs, 200)];
         config.workload.per_second = 7;
+        config.workload.strong = Ratio::per_mille(250);
         assert_eq!(RunConfig::of(&config).to_core(), Ok(config));
     }
 
