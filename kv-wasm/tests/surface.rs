@@ -29,7 +29,14 @@ fn config(seed: &str) -> Ts<RunConfig> {
         },
         sync_us: 1_000,
         settings: vec![SettingValue { name: "gossip_interval_ms".into(), value: 100 }],
-        workload: Clients { clients: 6, per_second: 50, keys: 5, writes_per_mille: 500, quorum: 0 },
+        workload: Clients {
+            clients: 6,
+            per_second: 50,
+            keys: 5,
+            writes_per_mille: 500,
+            quorum: 0,
+            strong_per_mille: 100,
+        },
     }
     .into_ts()
     .unwrap()
@@ -77,7 +84,7 @@ fn what_a_node_runs_on_tells_what_was_done_to_it_also_while_it_is_down() {
     act(&mut sim, Act::Crash { node: 1 }).unwrap();
     let machine = |node| {
         let object = sim.machine(node).unwrap_or_else(|error| panic!("{}", words(error)));
-        object.map(|object| format!("{:?}", js_sys::JSON::stringify(&object).unwrap()))
+        object.map(|object| String::from(js_sys::JSON::stringify(&object.js_value()).unwrap()))
     };
     let broken = "{\"drift_ppm\":-20000,\"ahead_ms\":-5000,\"sync_us\":70000,\"limited\":true}";
     assert!(machine(1).unwrap().contains(broken), "{:?}", machine(1));
