@@ -23,6 +23,12 @@ async function three(playground) {
 /** Cuts n1 off and lets it answer from what it has, after a write that it did not see. */
 async function splitAndRead(playground, write) {
   await expect(await playground.ask('n1', 'Put', 'ours', 'old')).toContainText('written');
+  // All have it before anything is cut: with W = 1 it may still be on its way.
+  for (const other of ['n2', 'n3']) {
+    await expect(async () => {
+      await expect(await playground.ask(other, 'Get', 'ours')).toContainText('old', { timeout: 1_000 });
+    }).toPass();
+  }
   for (const other of ['n2', 'n3']) {
     await playground.clickLink('n1', other);
     await expect(playground.link('n1', other)).toHaveAttribute('data-cut', 'both');
