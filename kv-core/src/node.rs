@@ -94,6 +94,8 @@ pub struct Node {
     voters_due: bool,
     /// Whether leaders of shards have to look who votes on them.
     shards_due: bool,
+    /// The shards that others have said this node is no longer needed for.
+    dismissed: crate::ordered::Set<crate::id::ShardId>,
     listings: Map<RequestId, listing::Listing>,
     timers: TimerTable<5>,
     sync_outstanding: bool,

@@ -142,6 +142,7 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
         state: None,
         voters_due: false,
         shards_due: false,
+        dismissed: crate::ordered::Set::default(),
         store,
         out,
         clock: HybridClock::default(),

@@ -162,7 +162,11 @@ impl Node {
         let Some(layout) = self.cluster.membership() else { return };
         let left = self.strong.shards().filter(|shard| {
             let placed = layout.holders(*shard).any(|node| node == me);
-            !placed && self.groups.get(shard.group()).is_some_and(Group::has_left)
+            let has_no_vote =
+                |group: &Group| group.has_left() || !group.membership().is_voter(group.me());
+            !placed
+                && (self.dismissed.contains(shard)
+                    || self.groups.get(shard.group()).is_some_and(has_no_vote))
         });
         for shard in left.collect::<Vec<_>>() {
             let mut batch = Batch::default();
@@ -177,6 +181,7 @@ impl Node {
         Group::remove(shard.group(), batch);
         batch.remove(stream_key(shard));
         self.groups.remove(shard.group());
+        self.dismissed.remove(&shard);
         self.with_strong(now, disk, |strong, ground| strong.let_go(ground, shard, batch));
     }
 
@@ -466,6 +471,9 @@ impl Node {
         | RaftEvent::Removed = event
         {
             self.shards_due = true;
+        }
+        if let (RaftEvent::Removed, Some(shard)) = (event, ShardId::of_group(group)) {
+            self.dismissed.insert(shard);
         }
     }
 }
