@@ -34,7 +34,7 @@ use crate::id::{Epoch, Index, JobId, LogPosition, NodeId, RequestId, ShardId};
 use crate::io::{Boot, Input, Output};
 use crate::message::Hello;
 use crate::message::raft::Manifest;
-use crate::ordered::Map;
+use crate::ordered::{Map, Set};
 use crate::outbox::Outbox;
 use crate::raft::Group;
 use crate::raft::groups::Groups;
@@ -95,7 +95,7 @@ pub struct Node {
     /// Whether leaders of shards have to look who votes on them.
     shards_due: bool,
     /// The shards that others have said this node is no longer needed for.
-    dismissed: crate::ordered::Set<crate::id::ShardId>,
+    dismissed: Set<ShardId>,
     listings: Map<RequestId, listing::Listing>,
     timers: TimerTable<5>,
     sync_outstanding: bool,
