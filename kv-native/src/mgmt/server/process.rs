@@ -124,15 +124,20 @@ impl Process {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::path::Path;
 
     use super::*;
     use crate::config::Address;
 
+    /// A process that runs and waits. It has said so itself: one that was only just spawned may have no
+    /// command line yet, for the system lays that out after it has told the parent of the start.
     fn sleeper(words: &[OsString]) -> Child {
         let mut command = Command::new("sh");
-        command.args(["-c", "read line", "kv"]).args(words).stdin(Stdio::piped());
-        command.spawn().unwrap()
+        command.args(["-c", "echo; read line", "kv"]).args(words);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        child
     }
 
     #[test]
