@@ -17,11 +17,13 @@ mod joining;
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::error::RequestError;
-use crate::id::{Epoch, Index, LogPosition, NodeId, Replica, RequestId};
+use crate::id::{Epoch, Index, LogPosition, NodeId, Replica, RequestId, ShardId};
 use crate::io::Founding;
+use crate::message::raft::Membership;
 use crate::message::{ClusterCommand, Hello, Message};
 use crate::ordered::{self, Map, Set};
 use crate::outbox::Outbox;
@@ -57,8 +59,12 @@ pub struct Cluster {
     wishes: Map<RequestId, (Wish, Mono)>,
     /// The stage of a move that this node has done its part of.
     done: Option<Epoch>,
+    /// The shards that have arrived under this node's lead, with the epochs since which they are there.
+    settled: Map<ShardId, Epoch>,
     /// Who leads the metadata group, as far as this node knows.
     leader: Option<NodeId>,
+    /// Who votes in it, as far as that is committed.
+    electorate: Arc<Membership>,
     /// Commands for the log, if it is this node.
     proposals: Vec<(Epoch, ClusterCommand)>,
     timers: TimerTable<1>,
@@ -72,8 +78,13 @@ const VOTERS_MAX: usize = 5;
 pub enum Wish {
     /// This node and another are members of one cluster.
     Together(NodeId),
-    /// A node is no member.
-    Without(NodeId),
+    /// A node is no member, and unless that was forced, nothing needs it any more.
+    Without {
+        /// Which.
+        node: NodeId,
+        /// Even while a shard is on its way from some members to others.
+        force: bool,
+    },
     /// N is so.
     Replicas(u64),
 }
@@ -112,7 +123,9 @@ impl Cluster {
             linked: Map::new(),
             wishes: Map::new(),
             done: None,
+            settled: Map::new(),
             leader: None,
+            electorate: Arc::default(),
             proposals: Vec::new(),
             timers,
         }
@@ -226,6 +239,14 @@ impl Cluster {
         }
     }
 
+    /// Who votes in the metadata group, as far as that is committed.
+    pub fn voted_by(&mut self, electorate: &Arc<Membership>, out: &mut Outbox) {
+        if !Arc::ptr_eq(&self.electorate, electorate) {
+            self.electorate = Arc::clone(electorate);
+            self.grant_wishes(out);
+        }
+    }
+
     /// The commands that shall enter the log, with the epochs under which they were proposed.
     pub fn take_proposals(&mut self) -> Vec<(Epoch, ClusterCommand)> {
         core::mem::take(&mut self.proposals)
@@ -259,10 +280,14 @@ impl Cluster {
         Some(Adoption { layout: next, switched: false })
     }
 
-    /// Whether a command proposed under an epoch still means what was meant. A report names the stage
-    /// that it is about, and speaks of no other.
+    /// Whether a command proposed under an epoch still means what was meant. A report names the
+    /// epoch that it is about, and speaks of no other.
     fn allows(&self, layout: &Layout, epoch: Epoch, command: &ClusterCommand) -> bool {
-        layout.epoch <= epoch || matches!(command, ClusterCommand::MoveDone { .. })
+        let report = matches!(
+            command,
+            ClusterCommand::MoveDone { .. } | ClusterCommand::ShardSettled { .. }
+        );
+        layout.epoch <= epoch || report
     }
 
     /// Who shall vote in the metadata group, given who does now and whom this node can reach: an odd
@@ -293,7 +318,7 @@ impl Cluster {
     pub fn wish(&mut self, now: Now, id: RequestId, wish: Wish, out: &mut Outbox) {
         let command = match wish {
             Wish::Together(peer) => return self.wish_together(now, id, peer, out),
-            Wish::Without(node) => ClusterCommand::RemoveMember(node),
+            Wish::Without { node, force } => ClusterCommand::RemoveMember { node, force },
             Wish::Replicas(replicas) => ClusterCommand::SetReplicas(replicas),
         };
         match self.propose(command, out) {
@@ -332,10 +357,11 @@ impl Cluster {
         wanted.then_some(Adoption { layout, switched: true })
     }
 
-    /// A report of a move was noted: the layout is in the log, up to this position.
-    pub fn noted(&mut self, layout: Layout, at: LogPosition) {
+    /// A report was noted: the layout is in the log, up to this position.
+    pub fn noted(&mut self, layout: Layout, at: LogPosition, out: &mut Outbox) {
         self.layout = Some(layout);
         self.layout_at = at;
+        self.grant_wishes(out);
     }
 
     /// The layout is in the log, up to this position. The leader sends it to all members, and clients
@@ -348,6 +374,7 @@ impl Cluster {
         if switched {
             self.joining.reached();
             self.done = None; // Epochs of another cluster.
+            self.settled.clear();
             self.proposals.clear();
         }
         if self.leader == Some(self.me.node) {
@@ -373,6 +400,14 @@ impl Cluster {
         } // Else it was reported already; the retry timer repeats it.
     }
 
+    /// A shard that this node leads has arrived where it is to be since this epoch.
+    pub fn shard_settled(&mut self, now: Now, shard: ShardId, since: Epoch, out: &mut Outbox) {
+        if self.settled.insert(shard, since) != Some(since) {
+            self.arm(now.mono);
+            self.report_settled(out);
+        } // Else it was reported already; the retry timer repeats it.
+    }
+
     /// What the first words of this node on a link are.
     #[must_use]
     pub fn hello(&self) -> &Hello {
@@ -383,7 +418,16 @@ impl Cluster {
         let Some(layout) = &self.layout else { return };
         // Two are together when reads find what either has stored.
         let copying = layout.moving.as_ref().is_some_and(|moving| moving.stage == Stage::Copy);
-        let waits = |wish: &Wish| copying && matches!(wish, Wish::Together(_));
+        let waits = |wish: &Wish| match *wish {
+            Wish::Together(_) => copying,
+            // One that was let go itself does not hear how the logs fare that it voted on.
+            Wish::Without { node, force } => {
+                let Membership { voters, outgoing, .. } = &*self.electorate;
+                let votes = || voters.iter().chain(outgoing).any(|voter| voter.node == node);
+                !force && node != self.me.node && (layout.unsettled().is_some() || votes())
+            }
+            Wish::Replicas(_) => false,
+        };
         let granted: Vec<RequestId> = self
             .wishes
             .iter()
@@ -401,7 +445,7 @@ impl Cluster {
             Wish::Together(peer) => {
                 layout.members.contains_key(peer) && layout.members.contains_key(&self.me.node)
             }
-            Wish::Without(node) => !layout.members.contains_key(node),
+            Wish::Without { node, .. } => !layout.members.contains_key(node),
             Wish::Replicas(replicas) => layout.replicas == *replicas,
         }
     }
@@ -412,7 +456,7 @@ impl Cluster {
         for (wish, _) in self.wishes.clone().into_values() {
             let command = match wish {
                 Wish::Together(_) => continue,
-                Wish::Without(node) => ClusterCommand::RemoveMember(node),
+                Wish::Without { node, force } => ClusterCommand::RemoveMember { node, force },
                 Wish::Replicas(replicas) => ClusterCommand::SetReplicas(replicas),
             };
             // A refusal now means that the layout on the way will answer the wish, or that the leader
@@ -420,6 +464,21 @@ impl Cluster {
             let _ = self.propose(command, out);
         }
         self.report_done(out);
+        self.report_settled(out);
+    }
+
+    /// Says which shards have arrived, if nobody has noted it yet.
+    fn report_settled(&mut self, out: &mut Outbox) {
+        let Some(layout) = &self.layout else { return };
+        let noted = |shard: &ShardId, since: &mut Epoch| {
+            let known = layout.shards.get(shard.0 as usize);
+            known.is_none_or(|known| known.settled || *since < known.since)
+        };
+        self.settled.extract(noted);
+        for (shard, since) in self.settled.clone() {
+            // The leader may be away; this is repeated until it is noted.
+            let _ = self.propose(ClusterCommand::ShardSettled { shard, since }, out);
+        }
     }
 
     /// Says that this node has done its part of a stage, if nobody has noted it yet.
@@ -450,6 +509,7 @@ impl Cluster {
                 layout.moving.is_some()
                     || self.joining.is_merging()
                     || !self.wishes.is_empty()
+                    || !self.settled.is_empty()
                     || layout
                         .members
                         .get(&self.me.node)

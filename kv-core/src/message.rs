@@ -28,7 +28,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::RequestError;
-use crate::id::{BootCount, ClusterId, Epoch, Incarnation, MessageId, NodeId};
+use crate::id::{BootCount, ClusterId, Epoch, Incarnation, MessageId, NodeId, ShardId};
 use crate::request::{Reply, Request};
 use crate::ring::layout::Layout;
 use crate::settings::SettingsDocument;
@@ -263,7 +263,12 @@ pub enum ClusterCommand {
         address: String,
     },
     /// Let a member go. What it alone held is lost.
-    RemoveMember(NodeId),
+    RemoveMember {
+        /// Which.
+        node: NodeId,
+        /// Even while a shard is on its way from some members to others.
+        force: bool,
+    },
     /// Change N.
     SetReplicas(u64),
     /// A member has done its part of a stage of a move.
@@ -271,6 +276,13 @@ pub enum ClusterCommand {
         /// Which.
         node: NodeId,
         /// The epoch in which the stage began.
+        since: Epoch,
+    },
+    /// Those and only those vote in a shard who are to have it.
+    ShardSettled {
+        /// Which.
+        shard: ShardId,
+        /// The epoch since which it is to be there.
         since: Epoch,
     },
 }

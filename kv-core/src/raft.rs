@@ -44,6 +44,7 @@ mod snapshot;
 mod view;
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -595,6 +596,13 @@ impl Group {
     #[must_use]
     pub fn membership(&self) -> &Membership {
         self.core.membership()
+    }
+
+    /// The membership in force if it is there to stay: committed, as far as this replica knows.
+    #[must_use]
+    pub fn settled_membership(&self) -> Option<&Arc<Membership>> {
+        let (at, membership) = self.core.log.membership();
+        (at <= self.core.commit).then_some(membership)
     }
 
     /// Its log.

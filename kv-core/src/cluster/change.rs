@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec;
 
 use crate::error::RequestError;
-use crate::id::{ClusterId, Epoch, Index, NodeId};
+use crate::id::{ClusterId, Epoch, Index, NodeId, ShardId};
 use crate::message::ClusterCommand;
 use crate::ordered::{Map, Set};
 use crate::ring::Ring;
@@ -39,7 +39,7 @@ pub fn found(
     replicas: u64,
     shards: u32,
 ) -> Layout {
-    let shard = Shard { replicas: [founder].into() };
+    let shard = Shard { replicas: [founder].into(), since: Epoch(1), settled: true };
     Layout {
         cluster,
         epoch: Epoch(1),
@@ -73,7 +73,7 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
             };
             layout.members.insert(node, member);
             move_partitions(&mut layout, next);
-            place_shards(&mut layout);
+            place_shards(&mut layout, before);
         }
         ClusterCommand::SetAddress { node, address } => {
             let Some(member) = layout.members.get_mut(node) else { return Ok(layout) };
@@ -82,11 +82,11 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
             }
             member.address.clone_from(address);
         }
-        ClusterCommand::RemoveMember(node) => {
-            check_removal(&layout, *node)?;
+        ClusterCommand::RemoveMember { node, force } => {
+            check_removal(&layout, *node, *force)?;
             layout.members.remove(node);
             move_partitions(&mut layout, next);
-            place_shards(&mut layout);
+            place_shards(&mut layout, before);
         }
         ClusterCommand::SetReplicas(replicas) => {
             Setting::Replicas.check(*replicas).map_err(RequestError::Invalid)?;
@@ -100,13 +100,20 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
             }
             move_partitions(&mut layout, next);
             layout.replicas = *replicas;
-            place_shards(&mut layout);
+            place_shards(&mut layout, before);
         }
         ClusterCommand::MoveDone { node, since } => {
             if !note_done(&mut layout, *node, *since) {
                 return Ok(layout);
             }
             finish_stage(&mut layout, next);
+        }
+        ClusterCommand::ShardSettled { shard, since } => {
+            let shard = layout.shards.get_mut(shard.0 as usize);
+            if let Some(shard) = shard.filter(|shard| shard.since == *since) {
+                shard.settled = true;
+            }
+            return Ok(layout);
         }
     }
     layout.epoch = next;
@@ -132,7 +139,7 @@ fn check_newcomer(
     Ok(())
 }
 
-fn check_removal(layout: &Layout, node: NodeId) -> Result<(), RequestError> {
+fn check_removal(layout: &Layout, node: NodeId, force: bool) -> Result<(), RequestError> {
     if !layout.members.contains_key(&node) {
         return Err(RequestError::Invalid(String::from(
             "there is no such member; nothing was changed",
@@ -141,6 +148,12 @@ fn check_removal(layout: &Layout, node: NodeId) -> Result<(), RequestError> {
     if layout.members.len() == 1 {
         return Err(RequestError::Conflict(String::from(
             "it is the only member and cannot be removed; nothing was changed",
+        )));
+    }
+    if let Some(shard) = layout.unsettled().filter(|_| !force) {
+        return Err(RequestError::Unavailable(format!(
+            "shard {} of the strong keyspace is on its way to other members and may need those it was on; nothing was changed, try again shortly, or force it",
+            shard.0
         )));
     }
     Ok(())
@@ -174,7 +187,7 @@ fn move_partitions(layout: &mut Layout, next: Epoch) {
 /// Places each shard on so many members as there are replicas. Who has one keeps it, as long as it is a
 /// member; who is needed in addition is the member with the fewest shards, and who is one too many the one
 /// with the most.
-fn place_shards(layout: &mut Layout) {
+fn place_shards(layout: &mut Layout, before: &Layout) {
     let members: Set<NodeId> = layout.members.keys().copied().collect();
     let wanted = usize::try_from(layout.replicas).unwrap_or(usize::MAX).min(members.len());
     let mut load: Map<NodeId, u64> = members.iter().map(|node| (*node, 0)).collect();
@@ -198,6 +211,14 @@ fn place_shards(layout: &mut Layout) {
             let Some(fewest) = fewest.copied() else { break };
             shard.replicas.insert(fewest);
             *load.entry(fewest).or_default() += 1;
+        }
+    }
+    for number in 0..layout.shards.len() {
+        let id = ShardId(number as u32);
+        let stays = layout.replicas_of(id) == before.replicas_of(id);
+        if let Some(shard) = layout.shards.get_mut(number).filter(|_| !stays) {
+            shard.since = Epoch(before.epoch.0 + 1);
+            shard.settled = false;
         }
     }
 }
@@ -372,12 +393,35 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_a_shard_may_still_need_goes_only_by_force() {
+        let mut layout = after(&founded(), &add("n2", 2));
+        let settle = |shard, since| ClusterCommand::ShardSettled { shard: ShardId(shard), since };
+        let remove = |force| ClusterCommand::RemoveMember { node: NodeId::of_name("n1"), force };
+        let refused = apply(&layout, &remove(false)).unwrap_err();
+        assert!(refused.to_string().contains("shard 0"), "{refused}");
+        assert!(apply(&layout, &remove(true)).is_ok());
+        let since = layout.epoch;
+        layout = after(&layout, &settle(0, since));
+        layout = after(&layout, &settle(1, Epoch(1)));
+        layout = after(&layout, &settle(7, since));
+        let refused = apply(&layout, &remove(false)).unwrap_err();
+        assert!(refused.to_string().contains("shard 1"), "a report of before counts for nothing");
+        layout = after(&layout, &settle(1, since));
+        assert_eq!(layout.epoch, since, "reports are no new epoch");
+        layout = after(&layout, &remove(false));
+        assert_eq!(layout.unsettled(), Some(ShardId(0)), "they go on to who is left");
+        let wiped = after(&after(&founded(), &add("n2", 2)), &add("n2", 3));
+        assert_eq!(wiped.shards[0].since, wiped.epoch, "an empty folder has no shard");
+    }
+
+    #[test]
     fn what_would_break_the_cluster_is_refused_in_words() {
         let layout = founded();
         let words = |command| apply(&layout, &command).unwrap_err().to_string();
+        let remove = |node| ClusterCommand::RemoveMember { node, force: false };
         let only = NodeId::of_name("n1");
-        assert!(words(ClusterCommand::RemoveMember(only)).contains("cannot be removed"));
-        assert!(words(ClusterCommand::RemoveMember(NodeId(9))).contains("no such member"));
+        assert!(words(remove(only)).contains("cannot be removed"));
+        assert!(words(remove(NodeId(9))).contains("no such member"));
         assert!(words(ClusterCommand::SetReplicas(0)).contains("from 1 to 9"));
     }
 }

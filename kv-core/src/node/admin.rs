@@ -55,7 +55,7 @@ impl Node {
     /// Lets a member go, unless a replicated log would be left without a majority that can be reached.
     pub(super) fn remove_member(&mut self, now: Now, id: RequestId, node: NodeId, force: bool) {
         match self.loses_majority(node).filter(|_| !force) {
-            None => self.wish(now, id, Wish::Without(node)),
+            None => self.wish(now, id, Wish::Without { node, force }),
             Some(what) => {
                 let words = format!(
                     "without it {what} would have no majority of replicas that can be reached; nothing was changed, bring others back first, or force it"

@@ -132,8 +132,11 @@ impl Node {
                 self.voters_due = true;
             }
         }
-        let leader = self.groups.get(METADATA).and_then(Group::leader);
-        self.cluster.led_by(leader.map(|leader| leader.node));
+        let Some(group) = self.groups.get(METADATA) else { return };
+        self.cluster.led_by(group.leader().map(|leader| leader.node));
+        if let Some(electorate) = group.settled_membership() {
+            self.cluster.voted_by(electorate, &mut self.out);
+        }
     }
 
     /// Applies what is committed. Returns whether there was anything.
@@ -165,7 +168,7 @@ impl Node {
         batch.put(super::opening::LAYOUT, codec::encode(&adoption.layout));
         let written = self.store.apply_always(&batch, disk);
         if let Ok(at) = written {
-            self.cluster.noted(adoption.layout, at);
+            self.cluster.noted(adoption.layout, at, &mut self.out);
         }
         written.is_ok()
     }

@@ -18,7 +18,7 @@ use crate::cluster::change;
 use crate::codec;
 use crate::disk::Disk;
 use crate::event::EventKind;
-use crate::id::{GroupId, Index, LogPosition, NodeId, Replica, ShardId, Term};
+use crate::id::{GroupId, Index, LogPosition, NodeId, ShardId, Term};
 use crate::message::raft::{Entry, EntryId, Membership};
 use crate::ordered::Set;
 use crate::raft::{self as consensus, Group, Limits, Opened, ProposeError, RaftEvent, ReadId};
@@ -358,6 +358,7 @@ impl Node {
         }
         // A leader that was let go still has to hand its shards on.
         let Some(layout) = self.cluster.layout() else { return };
+        let mut arrived = Vec::new();
         for shard in self.strong.shards() {
             let Some(group) = self.groups.get(shard.group()).filter(|group| group.is_leader())
             else {
@@ -368,6 +369,14 @@ impl Node {
             let is_so = !membership.is_joint()
                 && membership.voters == voters
                 && membership.learners.is_empty();
+            let placed = layout.shards.get(shard.0 as usize).filter(|placed| !placed.settled);
+            if let Some(placed) = placed.filter(|_| is_so) {
+                if group.settled_membership().is_some() {
+                    arrived.push((shard, placed.since));
+                } else {
+                    self.shards_due = true;
+                }
+            }
             if is_so || voters.is_empty() {
                 continue;
             }
@@ -375,6 +384,9 @@ impl Node {
                 // One that is refused now is tried again with the next review.
                 let _ = group.change(now.mono, voters, [].into());
             }
+        }
+        for (shard, since) in arrived {
+            self.cluster.shard_settled(now, shard, since, &mut self.out);
         }
     }
 
@@ -400,7 +412,8 @@ impl Node {
         let layout = self.cluster.membership()?;
         for number in 0..layout.shards.len() as u32 {
             let shard = ShardId(number);
-            if self.cannot_change(shard, leaving) || lost(&mut layout.holders(shard)) {
+            let holders = || layout.holders(shard);
+            if self.cannot_change(holders(), leaving) || lost(&mut holders()) {
                 return Some(format!("shard {number} of the strong keyspace"));
             }
         }
@@ -410,33 +423,19 @@ impl Node {
         (voters.len() > 1 && lost(&mut others())).then(|| String::from("the metadata group"))
     }
 
-    /// Whether those who vote on a shard now are too few for the change that a removal begins, as far as
-    /// this node knows. The change needs a majority of them, perhaps after the member that leaves was
-    /// switched off: an earlier change that is still under way has to end first.
-    fn cannot_change(&self, shard: ShardId, leaving: NodeId) -> bool {
+    /// Whether those who vote on a shard are too few for the change that a removal begins. The change needs
+    /// a majority of them, perhaps after the member that leaves was switched off. They are those of the
+    /// layout, for until a shard has arrived nobody is let go.
+    fn cannot_change(&self, holders: impl Iterator<Item = NodeId>, leaving: NodeId) -> bool {
         let reachable = self.gossip.reachable();
-        let too_few = |voters: &mut dyn Iterator<Item = NodeId>| {
-            let (mut all, mut up, mut last) = (0_u64, 0_u64, 0_u64);
-            for voter in voters {
-                all += 1;
-                let is_up = u64::from(reachable.contains(&voter));
-                if voter == leaving { last += is_up } else { up += is_up }
-            }
-            // Of two, both are needed until the change is done.
-            (if all > 2 { up } else { up + last }) <= all / 2
-        };
-        let here = self.groups.get(shard.group()).map(Group::membership);
-        match here.filter(|membership| membership.is_sound()) {
-            Some(membership) => {
-                let node = |voter: &Replica| voter.node;
-                too_few(&mut membership.voters.iter().map(node))
-                    || (membership.is_joint() && too_few(&mut membership.outgoing.iter().map(node)))
-            }
-            None => {
-                let layout = self.cluster.membership();
-                layout.is_some_and(|layout| too_few(&mut layout.holders(shard)))
-            }
+        let (mut all, mut up, mut last) = (0_u64, 0_u64, 0_u64);
+        for voter in holders {
+            all += 1;
+            let is_up = u64::from(reachable.contains(&voter));
+            if voter == leaving { last += is_up } else { up += is_up }
         }
+        // Of two, both are needed until the change is done.
+        (if all > 2 { up } else { up + last }) <= all / 2
     }
 
     /// Runs the strong machine on the ground it needs; nothing if this node was never in a cluster. One that

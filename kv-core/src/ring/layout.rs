@@ -99,6 +99,11 @@ pub struct Layout {
 pub struct Shard {
     /// Where it is to be, and who is to vote in it. Its leader brings that about.
     pub replicas: Set<NodeId>,
+    /// The epoch since which it is to be there.
+    pub since: Epoch,
+    /// Whether its leader has reported that these vote in it and nobody else does. Until then it may need
+    /// those who had it before.
+    pub settled: bool,
 }
 
 /// The fewest and the most shards of a cluster.
@@ -228,6 +233,13 @@ impl Layout {
             Some(Replica { node, incarnation: member.incarnation })
         };
         self.holders(shard).filter_map(replica).collect()
+    }
+
+    /// A shard that is not yet where it is to be, if there is one.
+    #[must_use]
+    pub fn unsettled(&self) -> Option<ShardId> {
+        let number = self.shards.iter().position(|shard| !shard.settled)?;
+        u32::try_from(number).ok().map(ShardId)
     }
 
     /// The name of a member, or its id where it is none.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use kv_core::error::RequestError;
 use kv_core::id::{Index, ShardId};
 use kv_core::message::Message;
+use kv_core::message::raft::RaftMessage;
 use kv_core::request::strong::{
     Action, Condition, Freshness, Session, SessionSeq, StrongReply, StrongRequest, WriteOperation,
 };
@@ -299,6 +300,56 @@ fn all_members_are_replaced_while_clients_write() {
         group.expect("it leads").membership.voters.len()
     };
     assert_eq!(voters(&net), 2);
+}
+
+#[test]
+fn a_member_goes_when_no_shard_needs_it_and_the_next_one_only_then() {
+    let mut net = Net::cluster(5);
+    let layout = net.layout(0).expect("it is a member").clone();
+    let has = |node: &usize| layout.holders(ShardId(0)).any(|holder| holder == id(*node));
+    let (holders, mut free): (Vec<usize>, Vec<usize>) = (0..5).partition(has);
+    // The shard goes on to the first of those that have none. That one hears nothing of it for now.
+    free.sort_by_key(|node| id(*node));
+    let (next, asked) = (free[0], free[1]);
+    let of_a_shard = |message: &RaftMessage| ShardId::of_group(message.group).is_some();
+    net.hold = Box::new(move |envelope| match &envelope.message {
+        Message::Raft(messages) => envelope.to == id(next) && messages.iter().any(of_a_shard),
+        _ => false,
+    });
+    let removal = |at: usize| Request::RemoveMember { node: id(holders[at]), force: false };
+    let first = net.request(asked, removal(0));
+    net.run(3_000);
+    assert_eq!(net.answer(asked, first), None, "the shard still needs it");
+    let refused = net.ask(asked, removal(1));
+    assert!(matches!(refused, Err(RequestError::Unavailable(_))), "{refused:?}");
+
+    net.release();
+    net.run(5_000);
+    assert_eq!(net.answer(asked, first), Some(&Ok(Reply::Done)));
+    net.crash(holders[0]);
+    assert_eq!(net.ask(asked, removal(1)), Ok(Reply::Done));
+    net.crash(holders[1]);
+    net.run(5_000);
+    written(&mut net, asked, put("k", "v"));
+}
+
+#[test]
+fn either_of_two_may_be_switched_off_as_soon_as_it_is_let_go() {
+    for leaving in 0..2 {
+        let mut net = Net::cluster(2);
+        let staying = 1 - leaving;
+        written(&mut net, staying, put("k", "v"));
+        let removal = Request::RemoveMember { node: id(leaving), force: false };
+        assert_eq!(net.ask(staying, removal), Ok(Reply::Done));
+        net.crash(leaving);
+        net.run(3_000);
+        assert_eq!(value(&mut net, staying, get("k")).as_deref(), Some("v"));
+        written(&mut net, staying, put("k", "w"));
+        let newcomer = net.add(kv_core::io::Founding::Join);
+        net.link(staying, newcomer);
+        net.run(5_000);
+        assert_eq!(value(&mut net, newcomer, get("k")).as_deref(), Some("w"));
+    }
 }
 
 #[test]
