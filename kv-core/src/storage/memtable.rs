@@ -2,7 +2,7 @@
 //!
 //! A version is a key at a revision; versions stand by key ascending and then by revision descending, so
 //! that the newest comes first. Bytes lie in an arena, and the order is kept apart from them, in leaves
-//! of small slots that carry the first eight bytes of the key: a search seldom looks at a key itself, an
+//! of small slots that carry the first sixteen bytes of the key: a search seldom looks at a key itself, an
 //! insertion moves few bytes, and the whole is given up at once.
 //!
 //! `Clone` shares all chunks and leaves until one of the two changes.
@@ -55,15 +55,19 @@ pub(super) struct Cursor {
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    prefix: u64,
+    prefix: Prefix,
     place: Place,
 }
+
+/// The first sixteen bytes of a key, in numbers that order like them. Keys of one kind begin alike, so
+/// eight would often tell nothing apart.
+type Prefix = [u64; 2];
 
 /// How many slots a leaf has at most.
 const LEAF: usize = 128;
 
 /// What a version takes beside its key and value: its slot, and its head in the arena.
-const OVERHEAD: u64 = 32;
+const OVERHEAD: u64 = 40;
 
 impl Memtable {
     /// Adds a version, or the removal of a key. Revisions only grow.
@@ -205,16 +209,14 @@ impl Memtable {
     }
 }
 
-/// The first eight bytes of a key, as a number that orders like them.
-fn prefix(key: &[u8]) -> u64 {
-    match key.first_chunk() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => {
-            let mut first = [0; 8];
-            first[..key.len()].copy_from_slice(key);
-            u64::from_be_bytes(first)
-        }
-    }
+fn prefix(key: &[u8]) -> Prefix {
+    let whole = key.first_chunk::<16>().copied().unwrap_or_else(|| {
+        let mut padded = [0; 16];
+        padded[..key.len()].copy_from_slice(key);
+        padded
+    });
+    let both = u128::from_be_bytes(whole);
+    [(both >> 64) as u64, both as u64]
 }
 
 /// In a trace it stands for what it holds.
@@ -252,9 +254,11 @@ mod tests {
     fn filled(rng: &mut Rng, count: u64) -> (Memtable, Model) {
         let (mut table, mut model) = (Memtable::default(), Model::new());
         for revision in 1..=count {
-            // Few keys of many lengths, some of which share all eight bytes of the prefix.
-            let length = rng.below(12) as usize;
-            let key: Vec<u8> = (0..length).map(|_| b'a' + rng.below(2) as u8).collect();
+            // Few keys of many lengths, some of which share all of the prefix.
+            let length = rng.below(20) as usize;
+            let same = rng.below(2) as usize * 12;
+            let letter = |at| if at < same { b'b' } else { b'a' + rng.below(2) as u8 };
+            let key: Vec<u8> = (0..length).map(letter).collect();
             let value =
                 (rng.below(4) > 0).then(|| alloc::vec![revision as u8; rng.below(9) as usize]);
             table.insert(&key, revision, value.as_deref());
