@@ -1,8 +1,11 @@
-//! The thread that owns the node.
+//! The task that owns the node.
 //!
-//! Tasks of the transport and the surfaces put what happens into four queues; this thread takes what is
+//! Tasks of the transport and the surfaces put what happens into four queues; this task takes what is
 //! there, urgent things first and no queue for so long that another starves, hands each to the node
 //! with the time, and delivers what comes out. Then it waits for more, or for the node's deadline.
+//!
+//! It shares the threads of the sockets: nothing has to wake another thread to come in or go out. Whenever
+//! it is woken it first lets all others run that are ready, so that one turn takes what all of them have.
 //!
 //! | queue | carries | bounded by |
 //! | --- | --- | --- |
@@ -24,7 +27,6 @@ pub(crate) use queues::{Arrival, Control};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use kv_core::error::RequestError;
@@ -48,7 +50,7 @@ const TURN: usize = 256;
 /// How long a node that is told to stop waits for requests and syncs that are open.
 const STOP_WAIT: Duration = Duration::from_secs(3);
 
-/// Why the node thread has ended.
+/// Why the node has ended.
 #[derive(Debug)]
 pub(crate) enum Ending {
     /// It was told to, and everything acknowledged is on disk.
@@ -77,8 +79,8 @@ pub(crate) struct Driver {
     noted: bool,
 }
 
-/// Starts the thread of an opened node. The receiver tells how it ended; it closes without a word only
-/// if the thread panicked.
+/// Starts the task of an opened node on the runtime of the caller. The receiver tells how it ended; it
+/// closes without a word only if the task panicked.
 pub(crate) fn start(
     node: Node,
     disk: FileDisk,
@@ -104,12 +106,11 @@ pub(crate) fn start(
         stop_at: None,
         noted: false,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (tell, ended) = oneshot::channel();
-    thread::Builder::new().name("kv-node".into()).spawn(move || {
-        let ending = runtime.block_on(driver.run());
+    tokio::spawn(async move {
+        let ending = driver.run().await;
         let _ = tell.send(ending);
-    })?;
+    });
     Ok((handle, ended))
 }
 
@@ -122,6 +123,7 @@ impl Driver {
                 return ending;
             }
             self.wait().await;
+            tokio::task::yield_now().await;
             self.take_turns();
             if self.node.next_deadline().is_some_and(|deadline| deadline <= self.clock.now().mono) {
                 self.handle(Input::Timer);
@@ -293,7 +295,7 @@ impl Driver {
         }
     }
 
-    /// Whether and how the thread ends. A clean stop first answers what is open, then notes in the log
+    /// Whether and how it ends. A clean stop first answers what is open, then notes in the log
     /// that all of it is durable.
     fn ending(&mut self) -> Option<Ending> {
         if let Some(reason) = self.node.halted() {

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &NodeArgs) -> Result<(), End> {
         .map_err(|misuse| End::misuse(misuse.to_string()))?;
     log::init(&config.log).map_err(End::misuse)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(sockets_threads())
+        .worker_threads(serving_threads())
         .enable_all()
         .build()
         .map_err(|error| End::failed(format!("the process cannot start its threads: {error}")))?;
@@ -50,9 +50,9 @@ pub(crate) fn run(args: &NodeArgs) -> Result<(), End> {
     result
 }
 
-/// How many threads serve sockets: one processor is left to the thread that owns the node. More of them
-/// than processors only wake each other.
-fn sockets_threads() -> usize {
+/// How many threads serve sockets and the node: one processor is left to the disk and to the system. More
+/// of them than processors only wake each other.
+fn serving_threads() -> usize {
     thread::available_parallelism().map_or(1, |processors| processors.get().max(2) - 1)
 }
 
@@ -130,7 +130,7 @@ fn finish(ending: Result<Ending, tokio::sync::oneshot::error::RecvError>) -> Res
             )))
         }
         Err(_) => Err(End::failed(
-            "internal fault: the node thread has ended (its panic is above); start the node again, acknowledged writes are on disk",
+            "internal fault: the node has panicked (see above); start the node again, acknowledged writes are on disk",
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! What waits for the node thread.
+//! What waits for the node.
 
 use kv_core::error::RequestError;
 use kv_core::id::{NodeId, RequestId};
