@@ -87,6 +87,13 @@ pub enum Bug {
     LeaderWithoutQuorum,
     /// Raft: who has no vote in a membership that may not be committed does not stand.
     LeaverNeverStands,
+    /// Raft: a change of the membership begins while another one is in the log and not committed.
+    ChangesOverlap,
+    /// Raft: a replica that misses its leader raises its term without asking first whether it would be
+    /// elected.
+    TermRaisedUnasked,
+    /// Damage to what was durable is taken for a torn end, and cut off.
+    DamageCutOff,
     /// Strong: the answers to earlier writes of a session are not looked at.
     SessionForgotten,
     /// Strong: a state that is taken over comes without the sessions.
@@ -113,8 +120,8 @@ impl Bug {
         Self::HeldReleasedEarly,
     ];
 
-    /// Those of the consensus machine.
-    pub const RAFT: [Self; 27] = [
+    /// Those of the consensus machine, and of the log below it.
+    pub const RAFT: [Self; 30] = [
         Self::VoteUnsynced,
         Self::CandidacyUnsynced,
         Self::OwnVoteUnsynced,
@@ -142,6 +149,9 @@ impl Bug {
         Self::SuccessorBehind,
         Self::LeaderWithoutQuorum,
         Self::LeaverNeverStands,
+        Self::ChangesOverlap,
+        Self::TermRaisedUnasked,
+        Self::DamageCutOff,
     ];
 
     /// Those of the strong keyspace.

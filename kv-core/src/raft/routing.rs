@@ -10,6 +10,7 @@ use super::follower::{Follower, may_vote};
 use super::leader::{Fate, Leader};
 use super::quorum::Election;
 use super::{DropReason, Group, RaftEvent, Role, snapshot};
+use crate::bugs::{Bug, planted};
 use crate::id::{Replica, Term};
 use crate::message::raft::{EntryId, RaftBody, RaftMessage};
 use crate::time::{Micros, Mono};
@@ -242,6 +243,10 @@ impl Group {
         }
         self.core.draw_deadline(now);
         if !self.may_campaign() {
+            return;
+        }
+        if planted(Bug::TermRaisedUnasked) {
+            self.stand_for_election(now, false);
             return;
         }
         self.leave_follower();

@@ -174,7 +174,7 @@ pub(super) fn read(root: &Root, disk: &impl Disk) -> Result<Reading, OpenError> 
     replay.expect_flushed(root);
     let cut = match replay.fault.take() {
         None => None,
-        Some(broken) if broken.before <= replay.durable_seq => {
+        Some(broken) if broken.before <= replay.durable_seq && !planted(Bug::DamageCutOff) => {
             return Err(OpenError::Damaged(replay.damage(broken)));
         }
         Some(_) => Some(Cut { at: replay.end, bytes: chain.bytes_behind(replay.end, disk)? }),

@@ -263,6 +263,8 @@ impl Cluster {
 
     /// A machine stands for election now.
     pub(crate) fn campaign(&mut self, number: u64, group: GroupId) {
+        // Its owner tells it to, who knows what it does.
+        self.watch.arrives(self.now, number, number);
         self.with_group(number, group, |group, now| group.campaign(now));
         self.turn(number);
     }

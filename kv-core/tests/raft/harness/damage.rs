@@ -5,7 +5,7 @@
 //! proves to have been durable looks like one that was torn.
 
 use kv_core::disk::Disk as _;
-use kv_core::id::{FileId, FileKind};
+use kv_core::id::{FileId, FileKind, LogPosition};
 use kv_core::raft::Opened;
 use kv_core::sim::disk::SimDisk;
 use kv_core::storage::Store;
@@ -66,6 +66,14 @@ impl Host {
         done
     }
 
+    /// Turns a bit over in the middle of what is proven to be durable. There must be so much.
+    pub(crate) fn turn_a_bit_over(&mut self) {
+        let LogPosition { segment, offset } = self.proven;
+        self.disk.flip(segment, offset / 2, 0).expect("something is durable");
+        self.rotten = true;
+        self.changed();
+    }
+
     /// Turns a bit over, rather one that matters.
     fn flip(&mut self, kind: FileKind) -> bool {
         let before = self.contents(self.disk.durable()).ok();
@@ -82,8 +90,11 @@ impl Host {
                 Ok(after) if Some(&after) == before.as_ref() => {
                     harmless = Some((file, offset, bit));
                 }
-                // It passes for a torn end.
-                Ok(_) => {}
+                Ok(_) => {
+                    let at = LogPosition { segment: file, offset };
+                    let noticed = kind != FileKind::Log || self.proven <= at;
+                    assert!(noticed, "damage to what was durable passes for a torn end, at {at:?}");
+                }
             }
         }
         harmless.is_some_and(|(file, offset, bit)| self.disk.flip(file, offset, bit).is_ok())

@@ -36,6 +36,10 @@ pub(crate) struct Host {
     /// How often it was switched on; what was begun before then is void.
     pub(crate) boots: u64,
     pub(crate) rng: Rng,
+    /// Up to where the log was durable when the process was told so last, and where the log ended then.
+    told: Option<(LogPosition, LogPosition)>,
+    /// Up to where a durable record says that the log was durable before it: damage there must be noticed.
+    pub(crate) proven: LogPosition,
     /// What a loss of power could not take, as long as that has not changed.
     image: Option<Result<Vec<Opened>, Damaged>>,
 }
@@ -61,6 +65,8 @@ impl Host {
             retry: None,
             boots: 0,
             rng: Rng::stream(seed, number),
+            told: None,
+            proven: LogPosition::START,
             image: None,
         }
     }
@@ -100,6 +106,7 @@ impl Host {
     /// Loses power.
     pub(crate) fn crash(&mut self) {
         self.process = None;
+        self.told = None;
         self.sync_ends = None;
         self.retry = None;
         (self.paused, self.shaky) = (false, false);
@@ -117,6 +124,7 @@ impl Host {
     pub(crate) fn wipe(&mut self, keeps_identity: bool) {
         self.crash();
         self.disk = SimDisk::default();
+        self.proven = LogPosition::START;
         self.rotten = false;
         self.formatted += u64::from(!keeps_identity);
     }
@@ -126,6 +134,11 @@ impl Host {
         self.sync_ends = None;
         let Some(process) = &mut self.process else { return Ok(None) };
         let Some(upto) = process.syncing.take() else { return Ok(None) };
+        // Whatever was written since the process was told says how far the log was durable then.
+        if let Some((durable, _)) = self.told.filter(|(_, end)| *end < upto) {
+            self.proven = durable;
+        }
+        self.told = Some((upto, process.store.end()));
         self.changed();
         self.disk.sync_log(upto).map_err(|error| Stopped(error.to_string()))?;
         Ok(Some(upto))

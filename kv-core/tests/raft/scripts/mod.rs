@@ -19,6 +19,7 @@
 //! | `propose n1 [count=] [bytes=]`, `read n1` | a client writes, and reads |
 //! | `change n1 voters=n1-n2 [learners=n3]`, `transfer n1 n2` | n1 is asked for that |
 //! | `crash n1 …`, `restart n1 …`, `wipe n1 …` | power is lost, is back; is lost with the disk |
+//! | `damage n1` | a bit turns over in n1's log, in front of what says that this was durable |
 //! | `cut n1 n2`, `cut from=n1 to=n2`, `partition n1-n2 n3`, `heal` | links, and what is on them |
 //! | `compact n1` | n1 lets go of all entries that its state machine has on disk |
 //! | `log [n1 …]`, `state [n1 …]`, `dropped n1` | what they have; what n1 has dropped, counted by reason |

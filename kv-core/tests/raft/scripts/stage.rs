@@ -91,6 +91,9 @@ impl Stage {
             "crash" => self.each(command, out, Cluster::crash),
             "restart" => self.each(command, out, start),
             "wipe" => self.each(command, out, Cluster::wipe),
+            "damage" => self.each(command, out, |cluster, number| {
+                cluster.host_mut(number).turn_a_bit_over();
+            }),
             "cut" => self.cut(command),
             "partition" => self.partition(command),
             "heal" => {

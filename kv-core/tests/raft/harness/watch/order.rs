@@ -68,6 +68,10 @@ impl Watch {
         if leads {
             self.hears_a_quorum(now, since, view)?;
         }
+        let raised = before.as_ref().is_some_and(|before| before.term < view.term);
+        if raised && view.vote == Some(view.me) {
+            self.was_heard_of(now, view)?;
+        }
         let seen = Seen {
             term: view.term,
             vote: view.vote,
@@ -148,6 +152,21 @@ impl Watch {
             if since < long_ago && !voters.is_empty() && few {
                 return Err(format!("{:?} leads, and hears from no quorum", view.me));
             }
+        }
+        Ok(())
+    }
+
+    /// Who stands was told so by a leader, or told by others that they would vote for it: one that has heard
+    /// from nobody for long stays in its term, and so disturbs nobody when it is back.
+    fn was_heard_of(&self, now: u64, view: &GroupView) -> Checked {
+        let long_ago = now.saturating_sub(PATIENCE * self.limits.election_timeout.0);
+        let me = view.me.node.0;
+        let mut heard = self.heard.range((me, 0)..=(me, u64::MAX));
+        if !view.membership.is_sole_voter(view.me) && !heard.any(|(_, at)| long_ago <= *at) {
+            return Err(format!(
+                "{:?} has heard from nobody, and goes on to {:?}",
+                view.me, view.term
+            ));
         }
         Ok(())
     }
