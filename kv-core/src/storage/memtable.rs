@@ -2,8 +2,8 @@
 //!
 //! A version is a key at a revision; versions stand by key ascending and then by revision descending, so
 //! that the newest comes first. Bytes lie in an arena, and the order is kept apart from them, in leaves
-//! of small slots that carry the first sixteen bytes of the key: a search seldom looks at a key itself, an
-//! insertion moves few bytes, and the whole is given up at once.
+//! of small slots that carry the beginning of the key: a search seldom looks at a key itself, an insertion
+//! moves few bytes, and the whole is given up at once.
 //!
 //! `Clone` shares all chunks and leaves until one of the two changes.
 //!
@@ -55,26 +55,30 @@ pub(super) struct Cursor {
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    prefix: Prefix,
+    head: Head,
     place: Place,
 }
 
-/// The first sixteen bytes of a key, in numbers that order like them. Keys of one kind begin alike, so
-/// eight would often tell nothing apart.
-type Prefix = [u64; 2];
+/// How a key begins: its first bytes, and zeros where it has fewer, then how many it has, at most
+/// [`WHOLE`] + 1. Heads order as their keys do; keys with equal heads of at most so many bytes are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Head([u64; 3]);
+
+/// A head has all of a key of so many bytes. Keys of one kind begin alike, so few bytes would tell little.
+const WHOLE: usize = 23;
 
 /// How many slots a leaf has at most.
 const LEAF: usize = 128;
 
 /// What a version takes beside its key and value: its slot, and its head in the arena.
-const OVERHEAD: u64 = 40;
+const OVERHEAD: u64 = 48;
 
 impl Memtable {
     /// Adds a version, or the removal of a key. Revisions only grow.
     pub(super) fn insert(&mut self, key: &[u8], revision: u64, value: Option<&[u8]>) {
         self.count(revision);
         self.entries += 1;
-        let slot = Slot { prefix: prefix(key), place: self.arena.add(key, revision, value) };
+        let slot = Slot { head: Head::of(key), place: self.arena.add(key, revision, value) };
         let Cursor { leaf, slot: at } = self.search(key, revision);
         if self.leaves.is_empty() {
             self.leaves.push(Arc::default());
@@ -187,13 +191,16 @@ impl Memtable {
 
     /// Where the version belongs, perhaps behind the last slot of a leaf.
     fn search(&self, key: &[u8], revision: u64) -> Cursor {
-        let prefix = prefix(key);
-        let before = |slot: &Slot| {
-            let ordering = slot.prefix.cmp(&prefix).then_with(|| {
+        let head = Head::of(key);
+        let newest = self.newest <= revision;
+        let before = |slot: &Slot| match slot.head.cmp(&head) {
+            // Of an equal key no version is newer, so none comes before.
+            Ordering::Equal if newest && head.is_whole() => false,
+            Ordering::Equal => {
                 let (other, at) = self.arena.key(slot.place);
-                other.cmp(key).then(revision.cmp(&at))
-            });
-            ordering == Ordering::Less
+                other.cmp(key).then(revision.cmp(&at)) == Ordering::Less
+            }
+            ordering => ordering == Ordering::Less,
         };
         let leaf = self.firsts.partition_point(before).saturating_sub(1);
         let slot = self.leaves.get(leaf).map_or(0, |slots| slots.partition_point(before));
@@ -209,14 +216,23 @@ impl Memtable {
     }
 }
 
-fn prefix(key: &[u8]) -> Prefix {
-    let whole = key.first_chunk::<16>().copied().unwrap_or_else(|| {
-        let mut padded = [0; 16];
-        padded[..key.len()].copy_from_slice(key);
-        padded
-    });
-    let both = u128::from_be_bytes(whole);
-    [(both >> 64) as u64, both as u64]
+impl Head {
+    fn of(key: &[u8]) -> Self {
+        let mut head = [0; WHOLE + 1];
+        let length = key.len().min(WHOLE);
+        head[..length].copy_from_slice(&key[..length]);
+        head[WHOLE] = key.len().min(WHOLE + 1) as u8;
+        let number = |at: usize| {
+            let bytes = head[at..].first_chunk().copied();
+            u64::from_be_bytes(bytes.unwrap_or_default())
+        };
+        Self([number(0), number(8), number(16)])
+    }
+
+    /// Whether it has all of its key.
+    fn is_whole(&self) -> bool {
+        self.0[2] as u8 <= WHOLE as u8
+    }
 }
 
 /// In a trace it stands for what it holds.
@@ -254,10 +270,10 @@ mod tests {
     fn filled(rng: &mut Rng, count: u64) -> (Memtable, Model) {
         let (mut table, mut model) = (Memtable::default(), Model::new());
         for revision in 1..=count {
-            // Few keys of many lengths, some of which share all of the prefix.
-            let length = rng.below(20) as usize;
-            let same = rng.below(2) as usize * 12;
-            let letter = |at| if at < same { b'b' } else { b'a' + rng.below(2) as u8 };
+            // Few keys of many lengths, some of which share all of their heads.
+            let length = rng.below(29) as usize;
+            let same = rng.below(2) as usize * 20;
+            let letter = |at| if at < same { b'b' } else { rng.below(2) as u8 };
             let key: Vec<u8> = (0..length).map(letter).collect();
             let value =
                 (rng.below(4) > 0).then(|| alloc::vec![revision as u8; rng.below(9) as usize]);

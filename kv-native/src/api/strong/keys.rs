@@ -13,6 +13,7 @@ use kv_core::request::strong::{
     Action, Condition, Record, SessionSeq, StrongReply, StrongRequest, WriteOperation,
 };
 use kv_core::time::{Micros, Wall};
+use serde::Serialize;
 use serde_json::json;
 
 use super::super::answer::{Failure, Style};
@@ -150,8 +151,8 @@ async fn put(
     let value = body::value(&app, &headers, body).await?;
     match write.carry_out(&app, Action::Put { value, ttl: options.ttl }).await? {
         Outcome::Written { revision, replaced, clock } => {
-            let body = json!({ "revision": revision.0, "replaced": replaced.map(|old| old.0) });
-            let mut response = Json(body).into_response();
+            let replaced = replaced.map(|old| old.0);
+            let mut response = Json(Written { revision: revision.0, replaced }).into_response();
             add_tag(&mut response, revision);
             add_expiry(&mut response, options.ttl.map(|ttl| Wall(clock.0.saturating_add(ttl.0))));
             write.add_receipt(&mut response, &app, revision);
@@ -174,6 +175,13 @@ async fn delete(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<
         }
         Outcome::Unmet(found) => Ok(unmet(None, found)),
     }
+}
+
+/// What a PUT that is done answers.
+#[derive(Serialize)]
+struct Written {
+    revision: u64,
+    replaced: Option<u64>,
 }
 
 /// A write of one key, but for what it does.
