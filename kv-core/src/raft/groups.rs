@@ -228,8 +228,12 @@ impl Groups {
     fn collect(&mut self, id: GroupId, frames: &mut Frames) {
         let Some(group) = self.groups.get_mut(&id) else { return };
         self.stirred.insert(id);
+        let me = group.me();
         while let Some((to, at, message)) = group.next_message() {
-            frames.add(to.node, at, message);
+            // An earlier folder of this node may still be a member. Nobody is there any more.
+            if to.node != me.node {
+                frames.add(to.node, at, message);
+            }
         }
         while let Some(entry) = group.next_committed() {
             self.committed.entry(id).or_default().push_back(entry);
@@ -267,5 +271,47 @@ impl Frames {
         for ((to, at, _), messages) in self.0 {
             out.send_unordered(to, at, Message::Raft(messages));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Incarnation;
+    use crate::io::Output;
+    use crate::message::raft::Membership;
+    use crate::raft::Opened;
+    use crate::sim::disk::SimDisk;
+    use crate::storage::StoreOptions;
+    use crate::time::{Now, Wall};
+
+    #[test]
+    fn nothing_is_said_to_a_lost_folder_of_the_node_itself() {
+        let mut disk = SimDisk::default();
+        let (mut store, _) = Store::open(StoreOptions::SIMULATED, &mut disk).unwrap();
+        let replica =
+            |node, folder| Replica { node: NodeId(node), incarnation: Incarnation(folder) };
+        let (me, lost, other) = (replica(1, 2), replica(1, 1), replica(2, 3));
+        let now = Now { mono: Mono(0), wall: Wall(0) };
+        let mut out = Outbox::new(me.node, me.incarnation, now);
+        let voters = Membership::of([me, lost, other]);
+        let opened = Opened::new(GroupId(1), me, voters, store.end());
+        let mut groups = Groups::default();
+        groups.insert(Group::open(opened, Limits::default(), 7, now.mono));
+        groups.touch(GroupId(1)).unwrap().campaign(now.mono);
+        groups.settle(now.mono, &mut store, &mut disk, &mut out);
+        let end = store.end();
+        disk.sync_log(end).unwrap();
+        store.synced(end);
+        groups.synced(now.mono, end);
+        groups.settle(now.mono, &mut store, &mut disk, &mut out);
+        out.release(end);
+        let sent: Vec<NodeId> = core::iter::from_fn(|| out.poll())
+            .filter_map(|output| match output {
+                Output::Send { envelope, .. } => Some(envelope.to),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(sent, [other.node]);
     }
 }
