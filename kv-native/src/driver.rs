@@ -33,10 +33,12 @@ use kv_core::error::RequestError;
 use kv_core::event::EventKind;
 use kv_core::id::{NodeId, RequestId};
 use kv_core::io::{Input, Output};
+use kv_core::message::Hello;
 use kv_core::node::Node;
 use kv_core::request::Reply;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::clock::Clock;
 use crate::disk::FileDisk;
@@ -203,6 +205,7 @@ impl Driver {
     fn arrival(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Connected { connection, verdict } => {
+                self.tell_of_strangers(&connection.peer);
                 let (said, inputs) = self.links.admit(connection, self.own);
                 // Published at once: log lines name the peer, and whoever dialled sees the link.
                 self.facts_stale = true;
@@ -216,6 +219,19 @@ impl Driver {
                 }
                 drop(room);
             }
+        }
+    }
+
+    /// Says that a node is of another cluster, which nobody wants who started either with a folder of before.
+    fn tell_of_strangers(&self, peer: &Hello) {
+        if let (Some(own), Some(theirs)) = (self.node.hello().cluster, peer.cluster)
+            && own != theirs
+        {
+            warn!(
+                peer = peer.name,
+                "the node at {} is of another cluster, {theirs}, and this one is of {own}: they share no keys. `kv members add` makes one of two clusters; else start the node that is to come over with an empty data folder",
+                peer.address
+            );
         }
     }
 

@@ -241,6 +241,20 @@ impl NodeProcess {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// How many bytes of memory it has, and how many files and sockets it has open.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    pub fn weight(&self) -> (u64, usize) {
+        let id = self.child.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        let files = fs::read_dir(format!("/proc/{id}/fd")).expect("it runs").count();
+        (kib.expect("the system tells") << 10, files)
+    }
+
     /// The end of what it logged.
     pub fn log_end(&self) -> String {
         let log = self.log();

@@ -13,6 +13,7 @@ use kv_core::message::{Envelope, Hello, Message};
 use kv_tests::cluster::Cluster;
 use kv_tests::http::call;
 use kv_tests::process::{NodeProcess, eventually};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tungstenite::Message as Frame;
 
 fn put(node: &NodeProcess, key: &str) {
@@ -296,4 +297,42 @@ fn a_peer_that_speaks_nonsense_loses_its_connection_and_nothing_else() {
     serves(&cluster.nodes[1], "bar");
     assert!(cluster.nodes[0].stop("TERM").success());
     assert!(cluster.nodes[1].stop("INT").success());
+}
+
+#[test]
+fn ten_thousand_connections_cost_little_and_stop_nobody() {
+    const COUNT: usize = 10_000;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let cluster = Cluster::apart(1);
+    let node = &cluster.nodes[0];
+    put(node, "before");
+    let (bytes, files) = node.weight();
+
+    let mut open: Vec<TcpStream> =
+        (0..COUNT).map(|_| TcpStream::connect(&node.address).unwrap()).collect();
+    // Half a request each, so that none is only a number in the system's queue.
+    for connection in &mut open {
+        connection.write_all(b"GET /health HTTP/1.1\r\nHost: k").unwrap();
+    }
+    eventually("all are taken", || match node.weight().1 {
+        now if COUNT <= now => Ok(()),
+        now => Err(format!("{now} files")),
+    });
+    put(node, "meanwhile");
+    serves(node, "before");
+    let grown = node.weight().0.saturating_sub(bytes);
+    assert!(grown < 300 << 20, "{grown} bytes more");
+
+    let last = open.last_mut().unwrap();
+    last.write_all(b"v\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(open);
+    eventually("all are let go", || match node.weight().1 {
+        now if now < files + 100 => Ok(()),
+        now => Err(format!("{now} files")),
+    });
+    serves(node, "meanwhile");
 }

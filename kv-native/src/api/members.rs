@@ -57,10 +57,11 @@ pub(crate) fn surface(surface: Surface) -> Surface {
                 "Lets a member go, for good",
                 super::Body::None,
                 &[
-                    (200, "It is no member any more"),
+                    (200, "It is no member any more, and may be switched off"),
                     (400, "An option has no meaning here"),
                     (404, "There is no such member"),
                     (409, "A replicated log would lose its majority; nothing was changed, say force=1 to do it all the same"),
+                    (503, "A shard is on its way from some members to others and may need this one; nothing was changed, try again"),
                 ],
             ),
             remove,
