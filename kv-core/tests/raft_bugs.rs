@@ -16,8 +16,9 @@ use std::thread;
 use harness::fuzz::{Temper, attack};
 use kv_core::bugs::{Bug, plant};
 
-/// A bug has to be found within so many seeds.
+/// A bug has to be found within so many seeds; a rare one within more.
 const BUDGET: u64 = 300;
+const BUDGET_OF_RARE: u64 = 2_000;
 
 /// Those that take several things in a row, and the temper that has a liking for those things.
 const RARE: [(Bug, Temper); 6] = [
@@ -30,13 +31,15 @@ const RARE: [(Bug, Temper); 6] = [
 ];
 
 /// Or as many as the environment says.
-fn budget() -> u64 {
-    std::env::var("BUDGET").map_or(BUDGET, |text| text.parse().expect("a number"))
+fn budget(is_rare: bool) -> u64 {
+    let usual = if is_rare { BUDGET_OF_RARE } else { BUDGET };
+    std::env::var("BUDGET").map_or(usual, |text| text.parse().expect("a number"))
 }
 
 /// The first seed to which there is an objection, of all or in one temper; on all cores.
 fn search(temper: Option<Temper>, forgets_incarnations: bool) -> Option<(u64, String)> {
-    let (next, found) = (Mutex::new(0..budget()), Mutex::new(None::<(u64, String)>));
+    let (next, found) =
+        (Mutex::new(0..budget(temper.is_some())), Mutex::new(None::<(u64, String)>));
     let work = || {
         // Seeds are taken in order, so whoever finds one first leaves only greater ones untried.
         loop {
@@ -84,5 +87,5 @@ fn planted_bugs_are_found() {
     println!("a wiped disk that returns as it was: {wiped:?}");
     assert!(wiped.is_some(), "a wiped disk may return as the replica it was");
     assert!(unnoticed.is_empty(), "no script notices {unnoticed:?}");
-    assert!(missed.is_empty(), "not found in {} seeds: {missed:?}", budget());
+    assert!(missed.is_empty(), "not found within their budgets: {missed:?}");
 }

@@ -13,7 +13,6 @@ use kv_tests::cluster::Cluster;
 use kv_tests::history::Outcome;
 use kv_tests::process::{NodeProcess, eventually};
 use kv_tests::strong_load::{Load, Seen};
-use serde_json::Value;
 
 /// How many writes prove that a cluster is at work.
 const PROOF: u64 = 40;

@@ -41,6 +41,11 @@ enum Stage {
         chunk: usize,
         from: usize,
     },
+    /// Leave out these two, neither of which can be left out alone: a crash and the start after it.
+    Pair {
+        first: usize,
+        second: usize,
+    },
     /// Have only so many nodes.
     Nodes(u16),
     /// Simplify what the run begins with: the how-manieth thing.
@@ -91,6 +96,7 @@ impl Shrinking {
                 self.stage = if on { Stage::Key(nth + 1) } else { self.first_actions() };
             }
             Stage::Actions { chunk, from } => self.actions(chunk, from),
+            Stage::Pair { first, second } => self.pair(first, second),
             Stage::Nodes(nodes) => {
                 let fewer = nodes < self.best.schedule.config.nodes;
                 self.stage = match fewer && !self.attempt(with_nodes(&self.best.schedule, nodes)) {
@@ -133,6 +139,7 @@ impl Shrinking {
         let all = self.best.schedule.actions.len();
         if from >= all {
             self.stage = match chunk {
+                0 | 1 if all <= PAIRED => Stage::Pair { first: 0, second: 1 },
                 0 | 1 => Stage::Nodes(1),
                 _ => Stage::Actions { chunk: chunk.div_ceil(2), from: 0 },
             };
@@ -142,6 +149,21 @@ impl Shrinking {
         smaller.actions.drain(from..all.min(from + chunk));
         let left_out = self.attempt(smaller);
         self.stage = Stage::Actions { chunk, from: if left_out { from } else { from + chunk } };
+    }
+
+    fn pair(&mut self, first: usize, second: usize) {
+        let all = self.best.schedule.actions.len();
+        self.stage = if all <= first + 1 {
+            Stage::Nodes(1)
+        } else if all <= second {
+            Stage::Pair { first: first + 1, second: first + 2 }
+        } else {
+            let mut smaller = self.best.schedule.clone();
+            smaller.actions.remove(second);
+            smaller.actions.remove(first);
+            let left_out = self.attempt(smaller);
+            Stage::Pair { first, second: if left_out { first + 1 } else { second + 1 } }
+        };
     }
 
     /// Tries a schedule, and keeps it if it fails in the same way.
@@ -160,6 +182,9 @@ impl Shrinking {
         same
     }
 }
+
+/// Of so few actions every two are tried together.
+const PAIRED: usize = 24;
 
 /// How many seeds are tried for the key alone.
 const SEEDS: u64 = 12;
