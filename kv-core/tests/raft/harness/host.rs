@@ -134,13 +134,14 @@ impl Host {
         self.sync_ends = None;
         let Some(process) = &mut self.process else { return Ok(None) };
         let Some(upto) = process.syncing.take() else { return Ok(None) };
+        let end = process.store.end();
+        self.changed();
+        self.disk.sync_log(upto).map_err(|error| Stopped(error.to_string()))?;
         // Whatever was written since the process was told says how far the log was durable then.
         if let Some((durable, _)) = self.told.filter(|(_, end)| *end < upto) {
             self.proven = durable;
         }
-        self.told = Some((upto, process.store.end()));
-        self.changed();
-        self.disk.sync_log(upto).map_err(|error| Stopped(error.to_string()))?;
+        self.told = Some((upto, end));
         Ok(Some(upto))
     }
 

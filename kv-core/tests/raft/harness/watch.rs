@@ -91,18 +91,19 @@ impl Watch {
         let Some(process) = &host.process else { return Ok(()) };
         order::queues_are_bounded(process)?;
         let refused = process.refused || process.store.failure().is_some();
-        let members: Vec<(GroupView, Log, Index, u64)> = process
+        let members: Vec<(GroupView, Log, bool, Index, u64)> = process
             .members
             .values()
             .map(|member| {
                 let machine = &member.machine;
                 let log = member.group.log().clone();
-                (member.group.view(), log, machine.index, machine.hash)
+                // A state that could not be written or read yet is not handed on yet.
+                let waits = refused || member.group.to_install().is_some();
+                (member.group.view(), log, waits, machine.index, machine.hash)
             })
             .collect();
-        for (view, log, index, state) in members {
-            // A state that could not be written yet is not handed on yet.
-            if view.applied < index || (index < view.applied && !refused) {
+        for (view, log, waits, index, state) in members {
+            if view.applied < index || (index < view.applied && !waits) {
                 return Err(format!("{:?} was given to a state of {index:?}", view.applied));
             }
             if index != Index(0) {
