@@ -19,6 +19,7 @@ use super::fault::{Fault, Faults};
 use super::world::World;
 use crate::disk::Disk;
 use crate::id::{FileKind, Incarnation, ShardId};
+use crate::node::NodeView;
 use crate::ordered::Map;
 use crate::raft::{GroupView, RoleView};
 use crate::ring::layout::Layout;
@@ -263,7 +264,7 @@ impl Nemesis {
     /// without its disk and cut off from the others it would found a cluster of its own, as it was told.
     fn wipe(&mut self, world: &World, node: u16) -> Option<Action> {
         let founder = world.view(0)?;
-        let layout = founder.layout.filter(|layout| layout.moving.is_none())?;
+        let layout = founder.layout.as_ref().filter(|layout| layout.moving.is_none())?;
         let filled = |index: u16| {
             let member = layout.members.get(&world.node_id(index))?;
             let known = self.folders.get(&index);
@@ -271,15 +272,7 @@ impl Nemesis {
         };
         let whole = (0..world.nodes()).all(|index| filled(index) == Some(true));
         let mine = layout.members.get(&world.node_id(node))?.incarnation;
-        let votes = |group: &GroupView| {
-            let mut voters = group.membership.voters.iter();
-            !group.membership.is_joint()
-                && group.membership_at <= group.commit
-                && voters.all(|voter| layout.is_member(voter.node, voter.incarnation))
-        };
-        let shards = (0..layout.shards.len() as u32).map(ShardId);
-        let spared = || shards.clone().all(|shard| spares(world, &layout, shard, node));
-        if node == 0 || !whole || self.rots || !founder.groups.iter().all(votes) || !spared() {
+        if node == 0 || !whole || self.rots || !logs_spare(world, &founder, layout, node) {
             return None;
         }
         self.folders.insert(node, mine);
@@ -287,11 +280,12 @@ impl Nemesis {
     }
 
     /// A bit of a table turns over, or the next read of one goes astray; always on one node, which is not
-    /// the founder, and once all have joined.
+    /// the founder, and once all have joined. A bit may cost the whole disk, if the node needs it to open.
     fn rot(&mut self, world: &World, node: u16) -> Option<Action> {
         let (place, offset) = (self.rng.any(), self.rng.any());
         let (bit, misreads) = (self.rng.below(8) as u8, self.rng.below(3) == 0);
-        let layout = world.view(0)?.layout.filter(|layout| layout.moving.is_none())?;
+        let founder = world.view(0)?;
+        let layout = founder.layout.as_ref().filter(|layout| layout.moving.is_none())?;
         let whole = layout.members.len() == usize::from(world.nodes());
         let node = self.rotten.unwrap_or(node);
         if node == 0 || !whole || u64::from(world.nodes()) < REPLICAS {
@@ -302,6 +296,9 @@ impl Nemesis {
         tables.retain(|file| file.kind() == Some(FileKind::Table));
         let file = *tables.get(place.checked_rem(tables.len() as u64)? as usize)?;
         let offset = offset.checked_rem(disk.len(file).ok()?)?;
+        if !misreads && !logs_spare(world, &founder, layout, node) {
+            return None;
+        }
         self.rotten = Some(node);
         Some(if misreads {
             Action::Misread { node }
@@ -356,6 +353,18 @@ pub fn run(seed: u64, strikes: u32) -> Option<World> {
     let end = Mono(world.now().0 + 1_000_000);
     world.run_until(end, u64::MAX);
     Some(world)
+}
+
+/// Whether all replicated logs bear the loss of a node's disk, as the founder sees them.
+fn logs_spare(world: &World, founder: &NodeView, layout: &Layout, node: u16) -> bool {
+    let votes = |group: &GroupView| {
+        let mut voters = group.membership.voters.iter();
+        !group.membership.is_joint()
+            && group.membership_at <= group.commit
+            && voters.all(|voter| layout.is_member(voter.node, voter.incarnation))
+    };
+    let mut shards = (0..layout.shards.len() as u32).map(ShardId);
+    founder.groups.iter().all(votes) && shards.all(|shard| spares(world, layout, shard, node))
 }
 
 /// Whether a shard bears the loss of a node's disk: its voters are those of the layout, and those whose disk

@@ -303,7 +303,7 @@ impl Trial {
             None => true,
             Some((at, outcome)) => {
                 let late =
-                    *at - record.called > PATIENCE && !state::was_paused(&self.world, record);
+                    *at - record.called > PATIENCE && !state::could_not_answer(&self.world, record);
                 late || (record.number >= from && outcome.is_err())
             }
         });
