@@ -41,7 +41,10 @@ pub(super) fn whole(world: &World) -> Result<(), String> {
         if let Some(first) = &first
             && (first.layout != view.layout || first.settings != view.settings)
         {
-            return Err(format!("{name} and n1 differ in layout or settings"));
+            let (at, first_at) = (layout.at.0, first.layout.as_ref().map_or(0, |it| it.at.0));
+            return Err(format!(
+                "{name} and n1 differ in layout, as of entries {at} and {first_at}, or in settings"
+            ));
         }
         if view.requests_open > 0 || view.outputs_held > 0 {
             let (requests, outputs) = (view.requests_open, view.outputs_held);
