@@ -45,16 +45,18 @@ pub(super) fn limits(settings: &Settings) -> Limits {
 }
 
 impl Node {
-    /// Opens the metadata group of a node that knows a layout.
+    /// Opens the metadata group of a node that knows a layout. It applies its entries again: a layout that
+    /// came by message says nothing about the node's own log, which may end in entries that a later leader
+    /// replaced.
     pub(super) fn open_metadata(&mut self, now: Now, disk: &impl Disk) -> Result<(), OpenError> {
-        let Some(layout) = self.cluster.layout() else { return Ok(()) };
-        let at = layout.at;
+        if self.cluster.layout().is_none() {
+            return Ok(());
+        }
         let opened = match Opened::read(METADATA, self.replica(), &self.store, disk)? {
             Some(opened) => opened,
             None => self.empty_group(),
         };
-        let mut group = Group::open(opened, limits(&self.settings), self.rng.any(), now.mono);
-        group.resume_at(at);
+        let group = Group::open(opened, limits(&self.settings), self.rng.any(), now.mono);
         self.groups.insert(group);
         Ok(())
     }

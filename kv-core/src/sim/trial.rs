@@ -105,8 +105,9 @@ impl Default for Plan {
 
 /// How long a cluster may take to be whole once nothing is broken any more.
 const RECOVERY: Micros = Micros::from_millis(8_000);
-/// Longer than any request may take once the cluster is whole.
-const PATIENCE: Micros = Micros::from_millis(2_500);
+/// Longer than any request may take: two seconds by a clock that runs a tenth too slow, and then two of
+/// the slowest syncs before the answer leaves.
+const PATIENCE: Micros = Micros::from_millis(2_700);
 /// The history is looked at so often that none of it is missed.
 const GLANCE: Micros = Micros::from_millis(50);
 /// More outputs than this never wait for one sync.

@@ -130,12 +130,11 @@ pub(super) fn equal(world: &World, keys: &[Bytes]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a node was paused while a client waited for it, or stopped for good because a sync failed, so that
-/// it could not answer.
+/// Whether a node was paused while a client waited for it, so that it could not answer.
 pub(super) fn could_not_answer(world: &World, record: &OperationRecord) -> bool {
     let end = record.outcome.as_ref().map_or_else(|| world.now(), |(at, _)| *at);
     let change = |timed: &TimedAction| match &timed.action {
-        Action::Pause { node } | Action::FailSync { node } => Some((timed.at, *node, true)),
+        Action::Pause { node } => Some((timed.at, *node, true)),
         Action::Resume { node } | Action::Crash { node } | Action::Wipe { node } => {
             Some((timed.at, *node, false))
         }

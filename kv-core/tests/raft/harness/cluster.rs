@@ -393,6 +393,7 @@ impl Cluster {
         let mut out = Outputs::default();
         if process.turn(clock, &mut host.disk, &mut out).is_err() {
             // Nothing leaves it any more, but what it has just committed is.
+            process.failed = true;
             if let Err(objection) = self.watch.looks(&mut self.hosts, self.now, number) {
                 self.object(format!("n{number}: {objection}"));
             }

@@ -90,6 +90,8 @@ pub(crate) struct Process {
     pub(crate) syncing: Option<LogPosition>,
     /// Whether the disk did not take the last batch.
     pub(crate) refused: bool,
+    /// Whether the last turn ended in the middle, because something could not be read or written.
+    pub(crate) failed: bool,
     /// After how many entries the state machine saves itself.
     pub(crate) save_every: u64,
 }
@@ -116,9 +118,9 @@ impl Process {
             members.insert(id, Member::new(group, machine));
         }
         let held = Vec::new();
-        let (syncing, refused, save_every) = (None, false, 7);
+        let (syncing, refused, failed, save_every) = (None, false, false, 7);
         let config = *config;
-        Ok(Self { me, store, members, config, seed, held, syncing, refused, save_every })
+        Ok(Self { me, store, members, config, seed, held, syncing, refused, failed, save_every })
     }
 
     /// Begins a group here.

@@ -90,19 +90,18 @@ impl Watch {
         let host = &hosts[number as usize - 1];
         let Some(process) = &host.process else { return Ok(()) };
         order::queues_are_bounded(process)?;
-        let refused = process.refused || process.store.failure().is_some();
-        let members: Vec<(GroupView, Log, bool, Index, u64)> = process
+        // What could not be written or read is not handed on.
+        let waits = process.refused || process.failed;
+        let members: Vec<(GroupView, Log, Index, u64)> = process
             .members
             .values()
             .map(|member| {
                 let machine = &member.machine;
                 let log = member.group.log().clone();
-                // A state that could not be written or read yet is not handed on yet.
-                let waits = refused || member.group.to_install().is_some();
-                (member.group.view(), log, waits, machine.index, machine.hash)
+                (member.group.view(), log, machine.index, machine.hash)
             })
             .collect();
-        for (view, log, waits, index, state) in members {
+        for (view, log, index, state) in members {
             if view.applied < index || (index < view.applied && !waits) {
                 return Err(format!("{:?} was given to a state of {index:?}", view.applied));
             }
