@@ -35,6 +35,20 @@ fn a_question_that_nobody_answers_is_given_up_once() {
     assert_eq!((cluster.clients.refused, cluster.objection), (1, None));
 }
 
+#[test]
+fn a_read_is_served_when_those_it_waits_for_have_left() {
+    let mut cluster = three();
+    cluster.read(1, GROUP);
+    let me = [cluster.replica(1)].into_iter().collect();
+    cluster.change(1, GROUP, me, Default::default()).unwrap();
+    let confirms = |flying: &Flying| matches!(flying.message.body, RaftBody::HeartbeatReply { .. });
+    assert_eq!(cluster.stabilize_but(confirms).len(), 2, "nobody has confirmed that it leads");
+    cluster.network.cut(2, 1);
+    cluster.network.cut(3, 1);
+    cluster.run_for(Micros::from_millis(5_000));
+    assert_eq!((cluster.clients.served, cluster.objection), (1, None));
+}
+
 fn is_answer(flying: &Flying) -> bool {
     matches!(flying.message.body, RaftBody::ReadReply { .. })
 }

@@ -19,6 +19,8 @@ impl Leader {
     /// Sends everybody what it may get: the end of a turn, so that all proposals of the turn travel in
     /// one message.
     pub(in crate::raft) fn send_all(&mut self, core: &mut Core, now: Mono) {
+        // Since those it waits for have left, a round may be confirmed without another answer.
+        self.confirm_reads(core, now);
         self.begin_reads(core, now);
         let mut wanted = false;
         for (&peer, progress) in self.peers.iter_mut() {

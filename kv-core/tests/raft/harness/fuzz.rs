@@ -81,6 +81,8 @@ impl Nemesis {
         let config =
             Config { seed, hosts, founders, groups, limits, chunk_bytes, forgets_incarnations };
         let mut cluster = Cluster::new(config);
+        // Who founds a group promises nothing before that is durable, and nobody else could tell it the members.
+        cluster.run_for(Micros(1));
         cluster.network.delay = (Micros(200), temper.delay_max(&mut rng));
         for number in cluster.numbers() {
             let host = cluster.host_mut(number);

@@ -192,9 +192,14 @@ impl Nemesis {
             1 => self.crash(leader),
             _ => {
                 self.prey = Some(leader);
-                for other in self.cluster.numbers().filter(|other| *other != leader) {
-                    self.cluster.network.cut_behind(leader, other);
-                    self.cluster.network.cut_behind(other, leader);
+                // One that stays with it confirms what is then replaced.
+                let stays = (self.temper == Temper::Echo).then(|| self.any_host());
+                let cut_off = |other: &u64| *other != leader && stays != Some(*other);
+                for other in self.cluster.numbers().filter(cut_off) {
+                    for side in [Some(leader), stays].into_iter().flatten() {
+                        self.cluster.network.cut_behind(side, other);
+                        self.cluster.network.cut_behind(other, side);
+                    }
                 }
                 if self.rng.below(2) == 0 {
                     // Only what others told it before is still on its way.
@@ -255,8 +260,22 @@ impl Nemesis {
 
     fn transfer(&mut self) -> &'static str {
         let group = self.any_group();
+        let goes_on = |leader: &u64| !self.cluster.host(*leader).paused;
+        let latest = self.cluster.leader(group).filter(goes_on);
+        if self.temper == Temper::Echo
+            && let Some(leader) = latest
+            && let Some(prey) = self.prey.take_if(|prey| *prey != leader)
+        {
+            // Who led before is to lead again, when what was confirmed to it may still be on its way.
+            self.cluster.network.reconnect();
+            return self.hand_on(group, leader, prey);
+        }
         let Some(leader) = self.any_leader(group) else { return "no transfer" };
         let to = self.any_host();
+        self.hand_on(group, leader, to)
+    }
+
+    fn hand_on(&mut self, group: GroupId, leader: u64, to: u64) -> &'static str {
         match self.cluster.transfer(leader, group, self.cluster.replica(to)) {
             Ok(()) => "transfer begun",
             Err(_) => "transfer refused",

@@ -52,7 +52,7 @@ impl Temper {
             Self::Hunter => (45, 40, 8),
             Self::Replacer => (35, 20, 18),
             Self::Compacter => (60, 10, 10),
-            Self::Echo => (35, 40, 15),
+            Self::Echo => (40, 40, 6),
         }
     }
 
@@ -61,7 +61,9 @@ impl Temper {
         let likely = match self {
             Self::Replacer => [1, 1, 2, 2, 3],
             Self::Even => [1, 3, 3, 3, 5],
-            Self::Hunter | Self::Echo => [3, 3, 3, 5, 5],
+            Self::Hunter => [3, 3, 3, 5, 5],
+            // What a minority confirmed is to be replaced.
+            Self::Echo => [3, 3, 5, 5, 5],
             Self::Compacter => [2, 3, 3, 3, 3],
         };
         hosts.min(likely[rng.below(5) as usize])
