@@ -89,6 +89,17 @@ pub enum Wish {
     Replicas(u64),
 }
 
+impl Wish {
+    /// The command that fulfils it by itself, if one does.
+    fn command(&self) -> Option<ClusterCommand> {
+        match *self {
+            Self::Together(_) => None,
+            Self::Without { node, force } => Some(ClusterCommand::RemoveMember { node, force }),
+            Self::Replicas(replicas) => Some(ClusterCommand::SetReplicas(replicas)),
+        }
+    }
+}
+
 /// A layout that the node shall now live by. The node makes it durable, then calls
 /// [`Cluster::adopted`].
 #[derive(Clone, Debug)]
@@ -316,12 +327,10 @@ impl Cluster {
 
     /// Proposes a change for a client, who is answered once a layout fulfils the wish.
     pub fn wish(&mut self, now: Now, id: RequestId, wish: Wish, out: &mut Outbox) {
-        let command = match wish {
-            Wish::Together(peer) => return self.wish_together(now, id, peer, out),
-            Wish::Without { node, force } => ClusterCommand::RemoveMember { node, force },
-            Wish::Replicas(replicas) => ClusterCommand::SetReplicas(replicas),
-        };
-        match self.propose(command, out) {
+        if let Wish::Together(peer) = wish {
+            return self.wish_together(now, id, peer, out);
+        }
+        match wish.command().map_or(Ok(()), |command| self.propose(command, out)) {
             Ok(()) => {
                 self.wishes.insert(id, (wish, now.mono + PATIENCE));
                 self.grant_wishes(out);
@@ -453,12 +462,8 @@ impl Cluster {
     fn repeat_proposals(&mut self, now: Now, out: &mut Outbox) {
         self.repeat_merge(now, out);
         self.report_address(out);
-        for (wish, _) in self.wishes.clone().into_values() {
-            let command = match wish {
-                Wish::Together(_) => continue,
-                Wish::Without { node, force } => ClusterCommand::RemoveMember { node, force },
-                Wish::Replicas(replicas) => ClusterCommand::SetReplicas(replicas),
-            };
+        let commands = self.wishes.values().filter_map(|(wish, _)| wish.command());
+        for command in commands.collect::<Vec<_>>() {
             // A refusal now means that the layout on the way will answer the wish, or that the leader
             // is away: both will pass.
             let _ = self.propose(command, out);

@@ -106,6 +106,19 @@ pub(crate) struct Operation {
     answers: &'static [(u16, &'static str)],
 }
 
+impl Operation {
+    /// One without query parameters and headers.
+    pub(crate) const fn plain(
+        method: Method,
+        path: &'static str,
+        summary: &'static str,
+        body: Body,
+        answers: &'static [(u16, &'static str)],
+    ) -> Self {
+        Self { method, path, summary, query: &[], headers: &[], body, answers }
+    }
+}
+
 /// What a request carries.
 #[derive(Clone, Copy)]
 pub(crate) enum Body {

@@ -98,6 +98,36 @@ fn two_clusters_of_one_keep_the_data_of_both() {
 }
 
 #[test]
+fn a_node_of_another_cluster_is_told_of() {
+    let mut cluster = Cluster::apart(2);
+    let listed: Vec<String> =
+        cluster.nodes.iter().map(|node| format!("{}@{}", node.name, node.address)).collect();
+    for node in &mut cluster.nodes {
+        put(node, &node.name, "its own").unwrap();
+        node.stop("TERM");
+    }
+    let (folder, listed) = (cluster.folder.path(), listed.join(","));
+    let again = |node: &NodeProcess| {
+        NodeProcess::at(folder, &node.name, &node.address, &["--cluster", &listed])
+    };
+    let mut nodes: Vec<NodeProcess> = cluster.nodes.iter().map(again).collect();
+    for node in &mut nodes {
+        node.start();
+    }
+    for (node, other) in [(0, 1), (1, 0)] {
+        let (node, other) = (&nodes[node], &nodes[other]);
+        let words = format!("the node at {} is of another cluster", other.address);
+        eventually(&format!("{} tells of {}", node.name, other.name), || {
+            let log = node.log();
+            let told = log.contains(&words) && log.contains("with an empty data folder");
+            if told { Ok(()) } else { Err(node.log_end()) }
+        });
+        serves(node, &node.name, "its own");
+        assert_eq!(node.get("/v1/status").is(200).unwrap().json()["cluster"]["members"], 1);
+    }
+}
+
+#[test]
 fn a_member_that_is_let_go_is_no_owner_any_more() {
     let mut cluster = Cluster::listed(&[0, 1, 2]);
     put(&cluster.nodes[0], "foo", "bar").unwrap();

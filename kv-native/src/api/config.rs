@@ -22,20 +22,11 @@ pub(crate) fn surface(surface: Surface) -> Surface {
         (400, "An unknown name or a value out of range; nothing was changed"),
         (503, "Too few nodes answer; nothing was changed"),
     ];
-    let operation = |method, path, summary, body, answers| Operation {
-        method,
-        path,
-        summary,
-        query: &[],
-        headers: &[],
-        body,
-        answers,
-    };
     let none = super::Body::None;
     let some = super::Body::Settings;
     surface
         .on(
-            operation(
+            Operation::plain(
                 Method::GET,
                 "/config",
                 "The live settings by name",
@@ -45,7 +36,13 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             async |State(app): State<App>| Json(by_name(&app.handle.facts().settings)),
         )
         .on(
-            operation(Method::PUT, "/config", "Changes the settings that are named", some, CHANGED),
+            Operation::plain(
+                Method::PUT,
+                "/config",
+                "Changes the settings that are named",
+                some,
+                CHANGED,
+            ),
             async |State(app): State<App>, headers: HeaderMap, body: Body| {
                 change(&app, Style::Detail, &headers, body).await?;
                 let settings = Json(by_name(&app.handle.facts().settings));
@@ -53,7 +50,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             },
         )
         .on(
-            operation(
+            Operation::plain(
                 Method::GET,
                 "/v1/settings",
                 "The live settings with their ranges, meanings and who chose them",
@@ -63,7 +60,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             async |State(app): State<App>| table(&app).await,
         )
         .on(
-            operation(
+            Operation::plain(
                 Method::PATCH,
                 "/v1/settings",
                 "Changes the settings that are named",

@@ -15,18 +15,9 @@ use super::{App, Operation, Surface, body, keys, peers, query};
 pub(crate) fn surface(surface: Surface) -> Surface {
     const FORCE: &[(&str, &str)] =
         &[("force", "1: even if a replicated log loses its majority by it")];
-    let operation = |method, path, summary, body, answers| Operation {
-        query: if method == Method::DELETE { FORCE } else { &[] },
-        method,
-        path,
-        summary,
-        headers: &[],
-        body,
-        answers,
-    };
     surface
         .on(
-            operation(
+            Operation::plain(
                 Method::GET,
                 "/v1/members",
                 "The members, and what this node thinks of them",
@@ -36,7 +27,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             list,
         )
         .on(
-            operation(
+            Operation::plain(
                 Method::POST,
                 "/v1/members",
                 "Makes one cluster of this node's and that of the node at an address",
@@ -51,19 +42,21 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             add,
         )
         .on(
-            operation(
-                Method::DELETE,
-                "/v1/members/{name}",
-                "Lets a member go, for good",
-                super::Body::None,
-                &[
+            Operation {
+                method: Method::DELETE,
+                path: "/v1/members/{name}",
+                summary: "Lets a member go, for good",
+                query: FORCE,
+                headers: &[],
+                body: super::Body::None,
+                answers: &[
                     (200, "It is no member any more, and may be switched off"),
                     (400, "An option has no meaning here"),
                     (404, "There is no such member"),
                     (409, "A replicated log would lose its majority; nothing was changed, say force=1 to do it all the same"),
                     (503, "A shard is on its way from some members to others and may need this one; nothing was changed, try again"),
                 ],
-            ),
+            },
             remove,
         )
 }

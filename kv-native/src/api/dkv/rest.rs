@@ -21,16 +21,7 @@ const STATUS: &str = "/v0/cluster/status";
 
 /// Adds these paths.
 pub(crate) fn surface(surface: Surface) -> Surface {
-    let operation = |method, path, summary, body, answers| Operation {
-        method,
-        path,
-        summary,
-        query: &[],
-        headers: &[],
-        body,
-        answers,
-    };
-    let put = operation(
+    let put = Operation::plain(
         Method::POST,
         PUT,
         "Stores a value in the strong keyspace; the same as dkv.v0.KVStore/Put over gRPC",
@@ -43,7 +34,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             (504, "It is unknown whether it was stored"),
         ],
     );
-    let get = operation(
+    let get = Operation::plain(
         Method::GET,
         GET,
         "The value of a key of the strong keyspace, linearizable; the key in base64, standard or URL-safe",
@@ -55,7 +46,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
             (503, "There is no leader or no majority"),
         ],
     );
-    let status = operation(
+    let status = Operation::plain(
         Method::GET,
         STATUS,
         "Who leads the strong keyspace and who follows, as far as this node knows",
