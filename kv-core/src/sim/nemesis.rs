@@ -105,8 +105,7 @@ impl Nemesis {
                 keys: self.rng.between(1, 12) as u32,
                 writes: Ratio::per_mille(600),
                 quorum: if self.clients_choose { self.majority() as u32 } else { 0 },
-                // What is damaged of the state of a shard is not mended yet.
-                strong: if self.rots { Ratio::ZERO } else { Ratio::per_mille(400) },
+                strong: Ratio::per_mille(400),
             },
         }
     }
@@ -202,8 +201,9 @@ impl Nemesis {
             }
             drop(world.act(Action::Restart { node }));
             let rots = |timed: &TimedAction| matches!(timed.action, Action::Flip { node: of, .. } if of == node);
-            if world.failure(node).is_some() && world.actions().iter().any(rots) {
-                // Where it needs what was damaged to open, its words say to begin with an empty folder.
+            let needs_it = world.failure(node).is_some() || has_damaged_shard(world, node);
+            if needs_it && world.actions().iter().any(rots) {
+                // Where it needs what was damaged, to open or to go on, its owner begins with an empty folder.
                 drop(world.act(Action::Wipe { node }));
                 drop(world.act(Action::Restart { node }));
             }
@@ -353,6 +353,14 @@ pub fn run(seed: u64, strikes: u32) -> Option<World> {
     let end = Mono(world.now().0 + 1_000_000);
     world.run_until(end, u64::MAX);
     Some(world)
+}
+
+/// Whether a node that runs cannot read all of the state of a shard that it holds, not at the second time
+/// either.
+fn has_damaged_shard(world: &World, node: u16) -> bool {
+    let groups = world.view(node).map(|view| view.groups).unwrap_or_default();
+    let held = groups.iter().filter(|group| ShardId::of_group(group.group).is_some()).count();
+    (0..2).all(|_| world.shards(node).len() < held)
 }
 
 /// Whether all replicated logs bear the loss of a node's disk, as the founder sees them.
