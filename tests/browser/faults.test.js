@@ -125,6 +125,12 @@ test('disks are slow, full, and fail', async ({ playground }) => {
   const disk = playground.page.getByRole('group', { name: 'Disk of n3' });
   const log = playground.panel('Event log');
   const press = (name) => disk.getByRole('button', { name, exact: true }).click();
+  // Only a node with a table can misread one; at this speed the first comes soon.
+  const speed = playground.page.locator('.speed output');
+  while (await speed.textContent() !== '64×') await playground.page.keyboard.press('+');
+  const levels = playground.page.getByRole('list', { name: 'Levels of the store' });
+  await expect(levels.getByRole('button', { name: /^Table \d+:/ }).first()).toBeVisible({ timeout: 60_000 });
+  while (await speed.textContent() !== '1×') await playground.page.keyboard.press('-');
   await press('Slow');
   await expect(log).toContainText('let each sync of n3 take 250 ms');
   await expect(disk.getByRole('button', { name: 'Slow' })).toHaveAttribute('aria-pressed', 'true');
