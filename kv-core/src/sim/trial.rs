@@ -108,6 +108,8 @@ const RECOVERY: Micros = Micros::from_millis(8_000);
 /// Longer than any request may take: two seconds by a clock that runs a tenth too slow, and then two of
 /// the slowest syncs before the answer leaves.
 const PATIENCE: Micros = Micros::from_millis(2_700);
+/// The same once clocks run right and disks are fast again.
+const PATIENCE_AT_REST: Micros = Micros::from_millis(2_500);
 /// The history is looked at so often that none of it is missed.
 const GLANCE: Micros = Micros::from_millis(50);
 /// More outputs than this never wait for one sync.
@@ -300,11 +302,12 @@ impl Trial {
     /// Every operation ended in time, unless its node could not answer; and from the one with this
     /// number on, when nothing was broken any more, with success.
     fn judge_answers(&mut self, from: u64) {
+        let patience = |number: u64| if number < from { PATIENCE } else { PATIENCE_AT_REST };
         let failed = self.history.records().find(|record| match &record.outcome {
             None => true,
             Some((at, outcome)) => {
-                let late =
-                    *at - record.called > PATIENCE && !state::could_not_answer(&self.world, record);
+                let late = *at - record.called > patience(record.number)
+                    && !state::could_not_answer(&self.world, record);
                 late || (record.number >= from && outcome.is_err())
             }
         });
@@ -312,7 +315,7 @@ impl Trial {
         let node = u32::from(record.node) + 1;
         let what = record.operation.words();
         let words = match &record.outcome {
-            Some((at, Err(error))) if *at - record.called <= PATIENCE => {
+            Some((at, Err(error))) if *at - record.called <= patience(record.number) => {
                 format!("nothing was broken any more, and n{node} did not {what}: {error}")
             }
             _ => format!(
