@@ -71,6 +71,7 @@ pub enum Operation {
     Scan,
     Watch,
     OpenSession,
+    Leader,
 }
 
 /// Why an input was dropped.

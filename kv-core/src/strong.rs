@@ -541,8 +541,9 @@ fn change_of(shard: ShardId, request: &StrongRequest) -> Option<Change> {
             Some(Change::Write { operations: operations.clone(), name })
         }
         StrongRequest::OpenSession { .. } => Some(Change::OpenSession),
-        StrongRequest::Get { .. } | StrongRequest::Scan { .. } | StrongRequest::Watch { .. } => {
-            None
-        }
+        StrongRequest::Get { .. }
+        | StrongRequest::Scan { .. }
+        | StrongRequest::Watch { .. }
+        | StrongRequest::Leader { .. } => None,
     }
 }

@@ -149,6 +149,7 @@ pub(super) fn operation_of(request: &Request) -> Operation {
             StrongRequest::Scan { .. } => Operation::Scan,
             StrongRequest::Watch { .. } => Operation::Watch,
             StrongRequest::OpenSession { .. } => Operation::OpenSession,
+            StrongRequest::Leader { .. } => Operation::Leader,
         },
     }
 }

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Index, ShardId};
+use crate::id::{Index, NodeId, ShardId};
 use crate::time::{Micros, Wall};
 
 /// The most operations of one write.
@@ -78,6 +78,11 @@ pub enum StrongRequest {
     },
     /// Open a session in a shard. Answered with [`StrongReply::Session`].
     OpenSession {
+        /// Which shard.
+        shard: ShardId,
+    },
+    /// Who leads a shard, as far as one of its replicas knows. Answered with [`StrongReply::Leader`].
+    Leader {
         /// Which shard.
         shard: ShardId,
     },
@@ -218,4 +223,6 @@ pub enum StrongReply {
     },
     /// To a request for a session: its name in this shard.
     Session(Index),
+    /// To the question who leads.
+    Leader(NodeId),
 }

@@ -67,6 +67,8 @@ pub(super) enum Need {
     Fresh,
     /// Any replica of it, as it is.
     Replica,
+    /// Any replica of it that knows a leader.
+    Follower,
 }
 
 impl Operation {
@@ -105,6 +107,7 @@ impl Operation {
                 }
             }
             StrongRequest::Watch { .. } => Need::Replica,
+            StrongRequest::Leader { .. } => Need::Follower,
         }
     }
 
@@ -173,7 +176,8 @@ fn shard_of<D>(ground: &Ground<'_, D>, request: &StrongRequest) -> Result<ShardI
         }
         StrongRequest::Scan { shard, .. }
         | StrongRequest::Watch { shard, .. }
-        | StrongRequest::OpenSession { shard } => {
+        | StrongRequest::OpenSession { shard }
+        | StrongRequest::Leader { shard } => {
             Some(*shard).filter(|shard| (shard.0 as usize) < ground.layout.shards.len())
         }
     };
@@ -209,7 +213,7 @@ fn check<D>(ground: &Ground<'_, D>, request: &StrongRequest) -> Result<(), Reque
         StrongRequest::Scan { limit, .. } | StrongRequest::Watch { limit, .. } => {
             Err(RequestError::Invalid(format!("a limit is from 1 to {PAGE_MAX}, not {limit}")))
         }
-        StrongRequest::OpenSession { .. } => Ok(()),
+        StrongRequest::OpenSession { .. } | StrongRequest::Leader { .. } => Ok(()),
     }
 }
 

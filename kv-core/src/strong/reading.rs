@@ -107,7 +107,9 @@ impl Strong {
             StrongRequest::Watch { after: None, .. } => {
                 Ok(StrongReply::Changes { changes: Vec::new(), upto: revision })
             }
-            StrongRequest::Write { .. } | StrongRequest::OpenSession { .. } => return,
+            StrongRequest::Write { .. }
+            | StrongRequest::OpenSession { .. }
+            | StrongRequest::Leader { .. } => return,
         };
         let result = reply.map_err(|fault| unreadable(ground, &fault));
         self.finish(ground, token, result);

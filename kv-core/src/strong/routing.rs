@@ -7,6 +7,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::held::Held;
 use super::operation::{self, Need, Operation, Origin, Phase, lost};
 use super::{BYTES_MAX, Ground, OPERATIONS_MAX, Strong};
 use crate::bugs::{Bug, planted};
@@ -89,6 +90,10 @@ impl Strong {
                 held.reading.push(token);
                 self.gathered.insert(operation.shard);
                 self.due = true;
+            }
+            (Need::Follower, Some(Held { leader: Some(leader), .. })) => {
+                let reply = StrongReply::Leader(*leader);
+                self.finish(ground, token, Ok(reply));
             }
             // One that has just been placed here knows nothing yet.
             (Need::Replica, Some(held))

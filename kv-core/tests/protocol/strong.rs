@@ -105,6 +105,33 @@ fn any_node_takes_any_request_and_reads_what_was_written_before() {
 }
 
 #[test]
+fn any_node_tells_who_leads_and_none_does_without_a_majority() {
+    let mut net = Net::cluster(5);
+    let shard = ShardId(0);
+    let ask = || strong(StrongRequest::Leader { shard });
+    written(&mut net, 0, put("k", "1"));
+    let leads = leader(&net);
+    let expected = id(leads);
+    for node in 0..5 {
+        let told = net.ask(node, ask());
+        assert!(
+            matches!(told, Ok(Reply::Strong(StrongReply::Leader(node))) if node == expected),
+            "{told:?}"
+        );
+    }
+    let outside = |net: &Net, node: usize| net.view(node).groups.len() == 1;
+    let asked = (0..5).find(|node| outside(&net, *node)).expect("two have no part of the shard");
+    for node in (0..5).filter(|node| *node != asked && !outside(&net, *node)).collect::<Vec<_>>() {
+        net.crash(node);
+    }
+    net.run(2_000);
+    let told = net.ask(asked, ask());
+    assert!(matches!(told, Err(RequestError::Unavailable(_))), "{told:?}");
+    let none = net.ask(asked, strong(StrongRequest::Leader { shard: ShardId(9) }));
+    assert!(matches!(none, Err(RequestError::Invalid(_))), "{none:?}");
+}
+
+#[test]
 fn conditions_compare_revisions_and_a_batch_is_all_or_nothing() {
     let mut net = Net::cluster(3);
     let unmet = |answer| match answer {

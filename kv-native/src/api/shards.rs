@@ -1,16 +1,28 @@
-//! Where the shards of the strong keyspace are, and how far this node is with them: `/v1/shards`.
+//! Where the shards of the strong keyspace are, who leads them, and how far this node is with them:
+//! `/v1/shards`.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use kv_core::id::ShardId;
+use futures_util::{StreamExt, stream};
+use kv_core::id::{NodeId, ShardId};
+use kv_core::node::NodeView;
 use kv_core::raft::GroupView;
+use kv_core::request::strong::{StrongReply, StrongRequest};
+use kv_core::request::{Reply, Request};
+use kv_core::time::Micros;
 use serde_json::{Value, json};
 
 use super::answer::{Failure, Style};
 use super::groups::apply_lag;
 use super::{App, Body, Operation, Surface};
+
+/// How long another node is waited for that is to say who leads.
+const LEADER_WAIT: Micros = Micros::from_millis(1_000);
+
+/// How many shards are asked at a time who leads them.
+const SHARDS_AT_ONCE: usize = 16;
 
 /// Adds this path.
 pub(crate) fn surface(surface: Surface) -> Surface {
@@ -23,7 +35,7 @@ pub(crate) fn surface(surface: Surface) -> Surface {
         body: Body::None,
         answers: &[(
             200,
-            "{\"epoch\", \"shards\": [{\"shard\", \"group\", \"replicas\", \"leader\", \"here\"}]}: here is {\"role\", \"term\", \"commit\", \"applied\", \"lag\"} where this node has a part of the shard, else null as the leader",
+            "{\"epoch\", \"shards\": [{\"shard\", \"group\", \"replicas\", \"leader\", \"here\"}]}: here is {\"role\", \"term\", \"commit\", \"applied\", \"lag\"} where this node has a part of the shard, else null; so is the leader where nobody knows one",
         )],
     };
     surface.on(operation, shards)
@@ -41,8 +53,14 @@ async fn shards(State(app): State<App>) -> Result<Response, Failure> {
             "lag": apply_lag(group),
         })
     };
+    let count = view.layout.as_ref().map_or(0, |layout| layout.shards.len());
+    let shards = (0..u32::try_from(count).unwrap_or(u32::MAX)).map(ShardId);
+    let (app, shown) = (&app, &view);
+    let leader = async |shard| (shard, leader_of(app, shown, shard).await);
+    let leaders: Vec<(ShardId, Option<NodeId>)> =
+        stream::iter(shards).map(leader).buffered(SHARDS_AT_ONCE).collect().await;
     let rows = view.layout.as_ref().map(|layout| -> Vec<Value> {
-        let row = |shard: ShardId| {
+        let row = |(shard, leader): (ShardId, Option<NodeId>)| {
             let names: Vec<String> =
                 layout.holders(shard).map(|node| layout.name_of(node)).collect();
             let own = view.groups.iter().find(|group| group.group == shard.group());
@@ -50,13 +68,25 @@ async fn shards(State(app): State<App>) -> Result<Response, Failure> {
                 "shard": shard.0,
                 "group": shard.group().0,
                 "replicas": names,
-                "leader": own.and_then(|group| group.leader).map(|it| facts.name_of(it.node)),
+                "leader": leader.map(|leader| facts.name_of(leader)),
                 "here": own.map(here),
             })
         };
-        let count = u32::try_from(layout.shards.len()).unwrap_or(u32::MAX);
-        (0..count).map(ShardId).map(row).collect()
+        leaders.into_iter().map(row).collect()
     });
     let epoch = view.layout.as_ref().map(|layout| layout.epoch.0);
     Ok(Json(json!({ "epoch": epoch, "shards": rows.unwrap_or_default() })).into_response())
+}
+
+/// Who leads a shard, as far as this node knows; if it has no part of the shard, as far as another does.
+pub(crate) async fn leader_of(app: &App, view: &NodeView, shard: ShardId) -> Option<NodeId> {
+    let own = view.groups.iter().find(|group| group.group == shard.group());
+    if let Some(leader) = own.and_then(|group| group.leader) {
+        return Some(leader.node);
+    }
+    let (request, timeout) = (StrongRequest::Leader { shard }, Some(LEADER_WAIT));
+    match app.handle.request(Request::Strong { request, timeout }).await {
+        Ok(Reply::Strong(StrongReply::Leader(leader))) => Some(leader),
+        _ => None,
+    }
 }

@@ -113,6 +113,27 @@ fn shards_status_and_metrics_tell_where_shards_are() {
 }
 
 #[test]
+fn a_node_that_has_no_part_of_a_shard_knows_who_leads_it() {
+    let cluster = cluster(4, &[]);
+    let shard = |node: &NodeProcess| {
+        let answer = node.get("/v1/shards").is(200).unwrap().json();
+        answer["shards"][0].clone()
+    };
+    let outside = cluster.nodes.iter().filter(|node| shard(node)["here"].is_null());
+    assert_eq!(outside.count(), 1, "three of four have it");
+    eventually("all name the same leader", || {
+        let mut told: Vec<Value> =
+            cluster.nodes.iter().map(|node| shard(node)["leader"].clone()).collect();
+        told.extend(cluster.nodes.iter().map(|node| {
+            let status = node.get("/v0/cluster/status").is(200).unwrap().json();
+            status["cluster"]["leader"]["id"].clone()
+        }));
+        let same = told.iter().all(|leader| leader.is_string() && *leader == told[0]);
+        if same { Ok(()) } else { Err(format!("{told:?}")) }
+    });
+}
+
+#[test]
 fn members_are_listed_taken_in_and_let_go() {
     let mut cluster = kv_tests::cluster::Cluster::apart(3);
     let add =

@@ -1,8 +1,7 @@
 //! What gRPC and REST both do, as calls of the node, and how its refusals turn into gRPC's codes.
 
 use kv_core::error::RequestError;
-use kv_core::id::ShardId;
-use kv_core::node::NodeView;
+use kv_core::id::{NodeId, ShardId};
 use kv_core::request::strong::{
     Action, Condition, Freshness, StrongReply, StrongRequest, WriteOperation,
 };
@@ -15,6 +14,7 @@ use super::proto::{
     Cluster, GetReply, GetRequest, Node, PutReply, PutRequest, StatusReply, StatusRequest,
 };
 use crate::api::App;
+use crate::api::shards::leader_of;
 
 /// The shard whose replicas stand for the cluster.
 const FIRST: ShardId = ShardId(0);
@@ -57,16 +57,15 @@ pub(super) async fn status(app: &App, _: StatusRequest) -> Result<StatusReply, S
             "this node is not a member of a cluster yet; are the other nodes up?",
         ));
     };
-    Ok(StatusReply { node_id: view.name.clone(), cluster: Some(cluster(&view, layout)) })
+    let leader = leader_of(app, &view, FIRST).await;
+    Ok(StatusReply { node_id: view.name.clone(), cluster: Some(cluster(leader, layout)) })
 }
 
-fn cluster(view: &NodeView, layout: &Layout) -> Cluster {
+fn cluster(leader: Option<NodeId>, layout: &Layout) -> Cluster {
     let member = |node| {
         let member = layout.members.get(&node)?;
         Some(Node { id: member.name.clone(), addr: member.address.clone() })
     };
-    let group = view.groups.iter().find(|group| group.group == FIRST.group());
-    let leader = group.and_then(|group| group.leader).map(|leader| leader.node);
     let followers = layout.holders(FIRST).filter(|node| Some(*node) != leader);
     Cluster {
         leader: leader.and_then(member),
