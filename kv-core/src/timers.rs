@@ -23,6 +23,13 @@ impl<const N: usize> TimerTable<N> {
         }
     }
 
+    /// Starts a timer, or moves it if it would be due later.
+    pub fn set_by(&mut self, slot: usize, deadline: Mono) {
+        if let Some(timer) = self.0.get_mut(slot) {
+            *timer = earliest(*timer, Some(deadline));
+        }
+    }
+
     /// Stops a timer.
     pub fn stop(&mut self, slot: usize) {
         if let Some(timer) = self.0.get_mut(slot) {

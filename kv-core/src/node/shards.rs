@@ -227,7 +227,8 @@ impl Node {
         }
         self.strong.end_turn(&mut self.out);
         match self.strong.next_tick(now) {
-            Some(at) => self.timers.set(super::TICK_TIMER, at),
+            // Never later than before: else other inputs could put it off for ever.
+            Some(at) => self.timers.set_by(super::TICK_TIMER, at),
             None => self.timers.stop(super::TICK_TIMER),
         }
     }

@@ -261,6 +261,25 @@ fn records_expire_by_the_clock_of_the_log() {
 }
 
 #[test]
+fn records_expire_also_where_no_moment_is_idle() {
+    let mut net = Net::cluster(3);
+    let action = Action::Put { value: bytes("1"), ttl: Some(Micros::from_millis(500)) };
+    let put = WriteOperation { key: bytes("k"), condition: Condition::Any, action };
+    written(&mut net, 0, write(vec![put]));
+    let leads = leader(&net);
+    let busy = |net: &mut Net, millis: u64| {
+        for _ in 0..millis / 4 {
+            net.request(leads, strong(StrongRequest::Leader { shard: ShardId(0) }));
+            net.run(4);
+        }
+    };
+    busy(&mut net, 400);
+    assert_eq!(value(&mut net, leads, get_as("k", Freshness::Stale)).as_deref(), Some("1"));
+    busy(&mut net, 200);
+    assert_eq!(value(&mut net, leads, get_as("k", Freshness::Stale)), None);
+}
+
+#[test]
 fn a_scan_goes_through_all_keys_in_pages_and_a_watch_goes_on_behind_it() {
     let mut net = Net::cluster(3);
     for number in 0..25 {
