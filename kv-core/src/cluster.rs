@@ -258,6 +258,12 @@ impl Cluster {
         }
     }
 
+    /// Whether there are commands that shall enter the log.
+    #[must_use]
+    pub fn proposes(&self) -> bool {
+        !self.proposals.is_empty()
+    }
+
     /// The commands that shall enter the log, with the epochs under which they were proposed.
     pub fn take_proposals(&mut self) -> Vec<(Epoch, ClusterCommand)> {
         core::mem::take(&mut self.proposals)

@@ -32,7 +32,7 @@ use crate::eventual::{Eventual, Ground};
 use crate::gossip::Gossip;
 use crate::id::{Epoch, Index, JobId, LogPosition, NodeId, RequestId, ShardId};
 use crate::io::{Boot, Input, Output};
-use crate::message::Hello;
+use crate::message::{Hello, Message};
 use crate::message::raft::Manifest;
 use crate::ordered::{Map, Set};
 use crate::outbox::Outbox;
@@ -118,6 +118,7 @@ impl Node {
             self.refuse(input);
             return;
         }
+        let concerns_groups = concerns_groups(&input);
         match input {
             Input::Message(envelope) => self.on_message(now, *envelope, disk),
             Input::Request { id, request } => self.on_request(now, id, request, disk),
@@ -128,7 +129,7 @@ impl Node {
             Input::JobDone { id, result } => self.on_job_done(id, result, disk),
             Input::Timer => self.on_timer(now, disk),
         }
-        self.settle(now, disk);
+        self.settle(now, concerns_groups, disk);
     }
 
     /// The next thing to do, until there is none. It may be done at once.
@@ -400,12 +401,13 @@ impl Node {
     }
 
     /// What follows from any input: the next stage of a move, jobs, a sync, a halt.
-    fn settle(&mut self, now: Now, disk: &mut impl Disk) {
+    fn settle(&mut self, now: Now, mut concerns_groups: bool, disk: &mut impl Disk) {
         loop {
             if let Some(since) = self.eventual.stage_done() {
                 self.cluster.done_with_stage(now, since, &mut self.out);
+                concerns_groups = true;
             }
-            if !self.settle_groups(now, disk) {
+            if !concerns_groups && self.groups_rest() || !self.settle_groups(now, disk) {
                 break;
             }
         }
@@ -524,6 +526,28 @@ impl Node {
                 });
             }
         }
+    }
+}
+
+/// Whether anything may follow from an input for the groups beyond what it does to them itself.
+fn concerns_groups(input: &Input) -> bool {
+    match input {
+        Input::Message(envelope) => !matches!(
+            envelope.message,
+            Message::Store { .. }
+                | Message::Stored { .. }
+                | Message::Fetch { .. }
+                | Message::Fetched { .. }
+                | Message::Forward { .. }
+                | Message::Forwarded { .. }
+                | Message::Heartbeats { .. }
+        ),
+        Input::Request { request, .. } => !matches!(
+            request,
+            Request::Get { .. } | Request::Put { .. } | Request::Delete { .. }
+        ),
+        Input::Synced { .. } => false,
+        _ => true,
     }
 }
 

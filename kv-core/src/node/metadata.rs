@@ -98,6 +98,11 @@ impl Node {
         self.out.event(EventKind::Raft { group: METADATA, event });
     }
 
+    /// Whether the groups have nothing to do unless the input concerned them.
+    pub(super) fn groups_rest(&self) -> bool {
+        self.groups.rest() && !self.cluster.proposes() && !self.voters_due && !self.shards_due
+    }
+
     /// What follows from any input for the groups. Returns whether the cluster may have changed by it.
     pub(super) fn settle_groups(&mut self, now: Now, disk: &mut impl Disk) -> bool {
         self.enter_proposals(now);

@@ -182,7 +182,7 @@ impl Node {
                 self.adopt(now, adoption, disk);
             }
         }
-        self.settle(now, disk);
+        self.settle(now, true, disk);
     }
 }
 

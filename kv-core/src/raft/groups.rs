@@ -122,6 +122,12 @@ impl Groups {
         self.groups.iter_mut().for_each(|(id, group)| group.set_limits(limits(*id)));
     }
 
+    /// Whether nothing has happened to any group since the last turn, and no entry waits.
+    #[must_use]
+    pub fn rest(&self) -> bool {
+        self.touched.is_empty() && self.stirred.is_empty() && self.committed.is_empty()
+    }
+
     /// Ends the turn: what the touched groups brought is written and sent.
     pub fn settle(&mut self, now: Mono, store: &mut Store, disk: &mut impl Disk, out: &mut Outbox) {
         while !self.touched.is_empty() {
