@@ -10,13 +10,18 @@ use std::time::Instant;
 use kv_bench_memory::history;
 use kv_bench_memory::simulator::Cluster;
 use kv_core::check::linear::{self, Bounds};
+use mimalloc::MiMalloc;
 
 /// Nodes, operations a second, simulated milliseconds.
 const CLUSTERS: [(&str, u16, u32, u64); 3] = [
-    ("5 nodes, 100 operations a second", 5, 100, 60_000),
-    ("9 nodes, 1,000 operations a second", 9, 1_000, 10_000),
-    ("100 nodes, gossip alone", 100, 0, 20_000),
+    ("5 nodes, 100 operations a second", 5, 100, 300_000),
+    ("9 nodes, 1,000 operations a second", 9, 1_000, 30_000),
+    ("100 nodes, gossip alone", 100, 0, 60_000),
 ];
+
+/// As in the binary of the nodes.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const ROUNDS: usize = 5;
 
