@@ -253,6 +253,8 @@ pub enum EventKind {
         /// The disk's own words.
         reason: String,
     },
+    /// A part of the state of a shard cannot be read here. It is taken over from the shard's leader.
+    ShardDamaged(ShardId),
 }
 
 /// How much attention an event deserves.
@@ -299,6 +301,7 @@ impl EventKind {
             | Self::Suspected { .. }
             | Self::JoinRefused { .. }
             | Self::Dropped { .. }
+            | Self::ShardDamaged(_)
             | Self::DiskFull => Severity::Warning,
             Self::Unreadable { .. } | Self::FileDamaged { .. } | Self::Halted { .. } => Severity::Error,
         }
@@ -312,6 +315,7 @@ impl EventKind {
             Self::Opened { .. } => "opened",
             Self::LogCut { .. } => "log_cut",
             Self::ShardLeft(_) => "shard_left",
+            Self::ShardDamaged(_) => "shard_damaged",
             Self::LinkUp(_) => "link_up",
             Self::LinkDown(_) => "link_down",
             Self::Suspected { .. } => "suspected",

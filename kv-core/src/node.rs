@@ -32,8 +32,8 @@ use crate::eventual::{Eventual, Ground};
 use crate::gossip::Gossip;
 use crate::id::{Epoch, Index, JobId, LogPosition, NodeId, RequestId, ShardId};
 use crate::io::{Boot, Input, Output};
-use crate::message::{Hello, Message};
 use crate::message::raft::Manifest;
+use crate::message::{Hello, Message};
 use crate::ordered::{Map, Set};
 use crate::outbox::Outbox;
 use crate::raft::Group;
@@ -96,6 +96,8 @@ pub struct Node {
     shards_due: bool,
     /// The shards that others have said this node is no longer needed for.
     dismissed: Set<ShardId>,
+    /// The shards whose state was found damaged here, until they have another one.
+    damaged: Set<ShardId>,
     listings: Map<RequestId, listing::Listing>,
     timers: TimerTable<5>,
     sync_outstanding: bool,
@@ -201,6 +203,12 @@ impl Node {
         self.strong.shards().filter_map(shard).collect()
     }
 
+    /// The shards of which this node has found that it cannot read all, until it has another state.
+    #[must_use]
+    pub fn damaged_shards(&self) -> &Set<ShardId> {
+        &self.damaged
+    }
+
     /// The settings in force here.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -281,6 +289,7 @@ impl Node {
                 EventKind::FileVerified { file, records }
             }
             Outcome::Verified { file, damaged_at, .. } => {
+                self.note_damaged_file(file);
                 EventKind::FileDamaged { file, offset: damaged_at }
             }
             Outcome::Unverified { file } => EventKind::FileDamaged { file, offset: None },
@@ -304,6 +313,7 @@ impl Node {
             (self.voters_due, self.shards_due) = (true, true);
             self.follow_shards(now, disk);
             self.leave_shards(now, disk);
+            self.note_losses();
             self.timers.set(REVIEW_TIMER, now.mono + REVIEW);
         }
         self.groups.tick(now.mono);
@@ -542,10 +552,9 @@ fn concerns_groups(input: &Input) -> bool {
                 | Message::Forwarded { .. }
                 | Message::Heartbeats { .. }
         ),
-        Input::Request { request, .. } => !matches!(
-            request,
-            Request::Get { .. } | Request::Put { .. } | Request::Delete { .. }
-        ),
+        Input::Request { request, .. } => {
+            !matches!(request, Request::Get { .. } | Request::Put { .. } | Request::Delete { .. })
+        }
         Input::Synced { .. } => false,
         _ => true,
     }

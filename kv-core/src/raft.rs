@@ -199,6 +199,7 @@ impl Group {
             attempts,
             incoming: opened.incoming,
             keeps_chunks: opened.installed.is_some(),
+            wants_state: false,
             unwritten: Unwritten::default(),
             stuck: false,
             state_at: opened.at,
@@ -383,7 +384,8 @@ impl Group {
 
     /// The next entry for the state machine: committed, on disk, and not shown before.
     pub fn next_committed(&mut self) -> Option<Entry> {
-        if self.core.applicable() <= self.core.applied || self.core.out.installed.is_some() {
+        let waits = self.core.wants_state || self.core.out.installed.is_some();
+        if waits || self.core.applicable() <= self.core.applied {
             return None;
         }
         let entry = self.core.log.get(self.core.applied.next())?.clone();
@@ -480,6 +482,17 @@ impl Group {
     /// The state machine has begun with what was received.
     pub fn installed(&mut self) {
         self.core.out.installed = None;
+    }
+
+    /// The state machine cannot read all that it has, or all that was received. It gets no more entries; the
+    /// leader is asked for its state, which will be shown by [`Self::to_install`]. The log stays as it is,
+    /// for others count on it. A state that was received and not installed is given up.
+    pub fn want_state(&mut self) {
+        self.core.wants_state = true;
+        if self.core.out.installed.take().is_some() {
+            // Its chunks make room for those of the next.
+            self.core.keeps_chunks = false;
+        }
     }
 
     /// The state machine has durably what was received.

@@ -36,6 +36,7 @@ use self::held::Held;
 use self::operation::{Operation, Origin, Phase};
 pub use self::place::{key_words, value_of};
 pub use self::state::NotApplied;
+use self::transfer::Transfer;
 use crate::begun::Begun;
 use crate::bugs::{Bug, planted};
 use crate::disk::Disk;
@@ -97,6 +98,8 @@ pub struct Strong {
     expiring: Set<ShardId>,
     /// The shards whose state is on its way, step by step.
     busy: Set<ShardId>,
+    /// The shards of which something could not be read, since the owner last asked.
+    unreadable: Map<ShardId, Unreadable>,
     /// The time of the last input that came here.
     now: Mono,
     /// Whether something waits for the timer that is due at once.
@@ -157,6 +160,7 @@ impl Strong {
             gathered: Set::new(),
             expiring: Set::new(),
             busy: Set::new(),
+            unreadable: Map::new(),
             now: Mono(0),
             due: false,
             turn: false,
@@ -180,6 +184,37 @@ impl Strong {
         Ok(())
     }
 
+    /// This node holds a shard, but not all of its state, which will be received.
+    pub fn hold_without_state(&mut self, shard: ShardId, stream: u64) {
+        self.held.insert(shard, Held::without_state(shard, stream));
+    }
+
+    /// The state of a shard cannot be read here and will be received. Until then others serve it, and whoever
+    /// waits here asks them.
+    pub fn give_up_state<D: Disk>(&mut self, ground: &mut Ground<'_, D>, shard: ShardId) {
+        let Some(held) = self.held.get_mut(&shard) else { return };
+        held.damaged = true;
+        held.transfer.release(ground.store);
+        held.transfer = Transfer::default();
+        let waiting = held.waiting();
+        self.busy.remove(&shard);
+        self.gathered.remove(&shard);
+        for (token, in_doubt) in waiting {
+            self.failed(ground, token, in_doubt, None);
+        }
+    }
+
+    /// Whether a shard that this node holds waits for another state.
+    #[must_use]
+    pub fn is_damaged(&self, shard: ShardId) -> bool {
+        self.held.get(&shard).is_some_and(|held| held.damaged)
+    }
+
+    /// A shard of which something could not be read, and what: each is told once.
+    pub fn next_unreadable(&mut self) -> Option<(ShardId, Unreadable)> {
+        self.unreadable.pop_first()
+    }
+
     /// This node no longer holds a shard. The batch removes its state.
     pub fn let_go<D: Disk>(
         &mut self,
@@ -191,6 +226,7 @@ impl Strong {
         for shards in [&mut self.gathered, &mut self.expiring, &mut self.busy] {
             shards.remove(&shard);
         }
+        self.unreadable.remove(&shard);
         if let Some(mut held) = self.held.remove(&shard) {
             held.transfer.release(ground.store);
             for (token, in_doubt) in held.waiting() {
@@ -201,7 +237,14 @@ impl Strong {
 
     /// Adds to a batch that a store forgets the state of a shard.
     pub fn remove(shard: ShardId, batch: &mut Batch) {
-        batch.remove_range(place::prefix(shard), place::end(shard));
+        let (start, end) = Self::range(shard);
+        batch.remove_range(start, end);
+    }
+
+    /// The keys of a store that are the state of a shard: from the first on and before the second.
+    #[must_use]
+    pub fn range(shard: ShardId) -> ([u8; 5], [u8; 6]) {
+        (place::prefix(shard), place::end(shard))
     }
 
     /// The shards that this node holds.

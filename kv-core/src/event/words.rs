@@ -14,6 +14,9 @@ impl EventKind {
         match self {
             Self::Raft { group, event } => format!("group {} {}", group.0, event.words(name)),
             Self::ShardLeft(shard) => format!("no longer holds shard {}", shard.0),
+            Self::ShardDamaged(shard) => {
+                format!("cannot read all of shard {} and asks its leader for it", shard.0)
+            }
             Self::LinkUp(node) => format!("link to {} is up", name(*node)),
             Self::LinkDown(node) => format!("link to {} is down", name(*node)),
             Self::Suspected { node, silent } => {

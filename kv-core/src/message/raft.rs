@@ -7,6 +7,7 @@
 //!               leader ───── Commit ─────────▶ replica                              one way
 //! reads         replica ──── Read ───────────▶ leader ── ReadReply ──────────────▶ replica
 //! snapshots     leader ───── Offer, Chunk ───▶ replica ─ Have ───────────────────▶ leader
+//!               replica ──── StateLost ──────▶ leader                               one way
 //! transfer      leader ───── TimeoutNow ─────▶ voter
 //! anything      sender of an old term ───────▶ replica ─ Stale ──────────────────▶ sender
 //!               a candidate that was removed ▶ replica ─ Removed ────────────────▶ candidate
@@ -142,6 +143,11 @@ pub enum RaftBody {
     Stale,
     /// You are no longer one of the group.
     Removed,
+    /// My state machine cannot read all of its state: offer me one. My log is as I said.
+    StateLost {
+        /// The last entry that the state machine has applied; an older state will not do.
+        applied: Index,
+    },
 }
 
 /// What came of an [`RaftBody::Append`].
@@ -325,6 +331,7 @@ impl RaftBody {
             Self::TimeoutNow => "timeout_now",
             Self::Stale => "stale",
             Self::Removed => "removed",
+            Self::StateLost { .. } => "state_lost",
         }
     }
 }

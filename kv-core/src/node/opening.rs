@@ -21,6 +21,7 @@ use crate::gossip::Gossip;
 use crate::id::{BootCount, Incarnation, LogPosition, NodeId};
 use crate::io::Boot;
 use crate::message::Hello;
+use crate::ordered::{Map, Set};
 use crate::outbox::Outbox;
 use crate::raft;
 use crate::raft::groups::Groups;
@@ -142,13 +143,14 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
         state: None,
         voters_due: false,
         shards_due: false,
-        dismissed: crate::ordered::Set::default(),
+        dismissed: Set::new(),
+        damaged: Set::new(),
         store,
         out,
         clock: HybridClock::default(),
         rng,
         settings,
-        listings: crate::ordered::Map::new(),
+        listings: Map::new(),
         timers: TimerTable::default(),
         sync_outstanding: false,
         full: false,
@@ -159,7 +161,6 @@ pub(super) fn open(boot: Boot, now: Now, disk: &mut impl Disk) -> Result<Node, O
         raft::OpenError::Unreadable(fault) => OpenError::Damaged("a replicated log", fault),
         raft::OpenError::Malformed(what) => OpenError::Unreadable(what),
     })?;
-    node.gossip.document_written(at);
     node.timers.set(super::SCRUB_TIMER, now.mono + super::SCRUB);
     node.timers.set(super::REVIEW_TIMER, now.mono + super::REVIEW);
     node.resume(now, at, disk);
@@ -170,6 +171,7 @@ impl Node {
     /// Goes on as a member, or takes the first step towards becoming one.
     fn resume(&mut self, now: Now, at: LogPosition, disk: &mut impl Disk) {
         self.cluster.layout_read(at);
+        self.gossip.document_written(at);
         if let Some(layout) = self.cluster.membership().cloned() {
             self.gossip.adopt(now, &layout, &self.settings);
             self.with_eventual(now, disk, |eventual, ground| eventual.on_layout(ground));

@@ -18,13 +18,13 @@ use crate::cluster::change;
 use crate::codec;
 use crate::disk::Disk;
 use crate::event::EventKind;
-use crate::id::{GroupId, Index, LogPosition, NodeId, ShardId, Term};
+use crate::id::{FileId, GroupId, Index, LogPosition, NodeId, ShardId, Term};
 use crate::message::raft::{Entry, EntryId, Membership};
 use crate::ordered::Set;
 use crate::raft::{self as consensus, Group, Limits, Opened, ProposeError, RaftEvent, ReadId};
 use crate::ring::layout::Layout;
 use crate::settings::{Setting, Settings};
-use crate::storage::{Batch, Store, StoreError};
+use crate::storage::{Batch, Store, StoreError, Unreadable};
 use crate::strong::{Ground, NotApplied, NotProposed, Proposal, Strong};
 use crate::time::Now;
 
@@ -62,9 +62,23 @@ impl Node {
             let (Some(opened), Some(stream)) = (opened, stream) else {
                 return Err(consensus::OpenError::Malformed("a shard"));
             };
-            self.strong.hold(shard, stream, &self.store, disk)?;
+            let base = opened.log().base().index;
+            let needed = opened.installed().map_or(base, |manifest| manifest.last.index);
+            let mark = self.store.mark(stream).unwrap_or_default();
+            // Whoever founded it has applied nothing, and the log begins behind an entry that never was.
+            let is_there = needed.0 <= mark || (needed <= change::FIRST && base == needed);
+            let is_whole = is_there && self.strong.hold(shard, stream, &self.store, disk).is_ok();
+            let installs = opened.installed().is_some();
             let mut group = Group::open(opened, self.shard_limits(), self.rng.any(), now.mono);
-            group.resume_at(self.strong.applied(shard).unwrap_or_default());
+            if is_whole {
+                group.resume_at(self.strong.applied(shard).unwrap_or_default());
+            } else {
+                self.strong.hold_without_state(shard, stream);
+                if !installs {
+                    group.want_state();
+                    self.damaged.insert(shard);
+                }
+            }
             self.groups.insert(group);
         }
         Ok(())
@@ -182,6 +196,7 @@ impl Node {
         batch.remove(stream_key(shard));
         self.groups.remove(shard.group());
         self.dismissed.remove(&shard);
+        self.damaged.remove(&shard);
         self.with_strong(now, disk, |strong, ground| strong.let_go(ground, shard, batch));
     }
 
@@ -225,6 +240,7 @@ impl Node {
                 strong.on_round(ground, shard, round, result.ok());
             });
         }
+        self.mend_shards(now, disk);
         self.strong.end_turn(&mut self.out);
         match self.strong.next_tick(now) {
             // Never later than before: else other inputs could put it off for ever.
@@ -240,12 +256,12 @@ impl Node {
             while let Some(entry) = self.groups.next_committed(shard.group()) {
                 let applied = self.apply_entry(now, shard, &entry, disk);
                 if let Err(error) = applied {
-                    if let NotApplied::Unreadable(fault) = &error {
+                    self.groups.put_back(now.mono, shard.group(), entry);
+                    if let NotApplied::Unreadable(fault) = error {
                         let kind = EventKind::Unreadable { file: fault.file, offset: fault.offset };
                         self.out.event(kind);
-                        self.pass_on_leading(now, shard);
+                        self.note_damage(shard, &fault);
                     }
-                    self.groups.put_back(now.mono, shard.group(), entry);
                     break;
                 }
             }
@@ -263,13 +279,66 @@ impl Node {
         done.unwrap_or(Err(NotApplied::Refused(StoreError::Busy)))
     }
 
-    /// A leader that cannot read its own state is none.
+    /// Something of the state of a shard cannot be read. A disk that only fails is asked again.
+    fn note_damage(&mut self, shard: ShardId, fault: &Unreadable) {
+        if fault.error.is_none() {
+            self.damaged.insert(shard);
+        }
+    }
+
+    /// A table was read through and is damaged: shards of which it has something that counts are.
+    pub(super) fn note_damaged_file(&mut self, file: FileId) {
+        for shard in self.strong.shards() {
+            let (start, end) = Strong::range(shard);
+            if self.store.shows(file, &start, &end) {
+                self.damaged.insert(shard);
+            }
+        }
+    }
+
+    /// What a compaction could not read is missed by the shards that it was of.
+    pub(super) fn note_losses(&mut self) {
+        for shard in self.strong.shards() {
+            let (start, end) = Strong::range(shard);
+            if self.store.misses(&start, &end) {
+                self.damaged.insert(shard);
+            }
+        }
+    }
+
+    /// Shards whose state cannot be read here get that of their leader. One that this node leads it hands on
+    /// first: a leader that cannot read its own state is none. Until then, and where there is nobody else,
+    /// what can be read is served.
+    fn mend_shards(&mut self, now: Now, disk: &mut impl Disk) {
+        while let Some((shard, fault)) = self.strong.next_unreadable() {
+            self.note_damage(shard, &fault);
+        }
+        for shard in self.damaged.clone() {
+            let Some(group) = self.groups.get(shard.group()) else {
+                self.damaged.remove(&shard);
+                continue;
+            };
+            if group.is_leader() {
+                self.pass_on_leading(now, shard);
+            } else if group.leader().is_some()
+                && group.to_install().is_none()
+                && !self.strong.is_damaged(shard)
+            {
+                self.groups.want_state(shard.group());
+                self.with_strong(now, disk, |strong, ground| strong.give_up_state(ground, shard));
+                self.out.event(EventKind::ShardDamaged(shard));
+            }
+        }
+    }
+
+    /// Hands a shard on to a voter that can be reached. If that comes to nothing, or another transfer is under
+    /// way, it is tried again with the next turn.
     fn pass_on_leading(&mut self, now: Now, shard: ShardId) {
+        let reachable = self.gossip.reachable();
         let Some(group) = self.groups.touch(shard.group()) else { return };
         let me = group.me();
-        let others = group.membership().voters.iter().filter(|voter| **voter != me);
-        if let Some(next) = others.copied().next() {
-            // If that one is away, or another transfer is under way, it is tried again with the entry.
+        let mut others = group.membership().voters.iter().filter(|voter| **voter != me);
+        if let Some(next) = others.find(|voter| reachable.contains(&voter.node)).copied() {
             let _ = group.transfer(now.mono, next);
         }
     }
@@ -280,22 +349,51 @@ impl Node {
         let Some(manifest) = group.to_install() else { return };
         let (last, count) = (manifest.last.index, manifest.chunks.len() as u32);
         let number = self.strong.next_to_install(shard);
-        if number < count && self.strong.applied(shard).is_none_or(|applied| applied < last) {
+        let lacks = self.strong.is_damaged(shard)
+            || self.strong.applied(shard).is_none_or(|applied| applied < last);
+        if number < count && lacks {
+            let chunk = group.received_chunk(number, &mut self.store, &*disk);
             // What cannot be read or written now is tried again with the next input.
-            let Ok(Some(bytes)) = group.received_chunk(number, &mut self.store, &*disk) else {
+            let Ok(Some(bytes)) = chunk else {
+                if let Err(fault) = chunk {
+                    self.note_damage(shard, &fault);
+                    if fault.error.is_none() {
+                        self.groups.want_state(shard.group());
+                    }
+                }
                 return;
             };
+            if number == 0 && !self.begin_install(shard, disk) {
+                return;
+            }
             let upto = (number + 1 == count).then_some(last);
             let Self { strong, store, .. } = self;
             let taken = strong.install_chunk(shard, &bytes, upto, store, disk);
+            if let Err(NotApplied::Unreadable(fault)) = &taken {
+                self.note_damage(shard, fault);
+            }
             if taken.is_err() || upto.is_none() {
                 return;
             }
         }
+        self.damaged.remove(&shard);
         self.with_strong(now, disk, |strong, ground| strong.installed(ground, shard, last));
         if let Some(group) = self.groups.touch(shard.group()) {
             group.installed();
         }
+    }
+
+    /// Draws a new name under which the store counts how far a state goes that is about to be taken over.
+    /// Returns false if there is no room for it.
+    fn begin_install(&mut self, shard: ShardId, disk: &mut impl Disk) -> bool {
+        let stream = self.rng.any();
+        let mut batch = Batch::default();
+        batch.put(stream_key(shard), codec::encode(&stream));
+        let written = self.store.apply_always(&batch, disk).is_ok();
+        if written {
+            self.strong.begin_install(shard, stream);
+        }
+        written
     }
 
     /// Lets go of entries, and of a received state, that are in tables.

@@ -47,6 +47,8 @@ pub(super) struct Core {
     /// Whether the chunks of a state that was received are still needed: they fill the place of those
     /// of a next one.
     pub(super) keeps_chunks: bool,
+    /// Whether the state machine cannot read all of its state: nothing is applied until another is there.
+    pub(super) wants_state: bool,
     pub(super) unwritten: Unwritten,
     /// The owner could not write what there is: nothing new is taken in until it can.
     pub(super) stuck: bool,

@@ -182,6 +182,15 @@ impl Groups {
         self.retry_at.get_or_insert(now + RETRY);
     }
 
+    /// The state machine of a group cannot read all of its state: see [`Group::want_state`]. The entries that
+    /// wait for it are part of the next state.
+    pub fn want_state(&mut self, group: GroupId) {
+        self.committed.remove(&group);
+        if let Some(group) = self.touch(group) {
+            group.want_state();
+        }
+    }
+
     /// The next read that can be served, or cannot be.
     pub fn next_read(&mut self) -> Option<(GroupId, ReadId, Result<Index, ReadError>)> {
         self.reads.pop_front()

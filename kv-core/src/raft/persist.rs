@@ -124,10 +124,10 @@ impl Opened {
         let manifest: Option<Manifest> = one(store, disk, &key(group, INCOMING), "a manifest")?;
         let (mut incoming, mut installed, mut has_old_chunks) = (None, None, false);
         if let Some(manifest) = manifest {
-            if manifest.last == base {
+            let have = count_chunks(group, store, disk);
+            if manifest.last == base && manifest.chunks.len() == have as usize {
                 installed = Some(manifest);
-            } else if base.index < manifest.last.index {
-                let have = count_chunks(group, store, disk)?;
+            } else if base.index <= manifest.last.index {
                 incoming = Some(Incoming::new(manifest, have));
             } else {
                 has_old_chunks = true;
@@ -142,6 +142,12 @@ impl Opened {
         let opened =
             Self { group, me, term, vote, log, incoming, installed, at, is_new, has_old_chunks };
         Ok(Some(opened))
+    }
+
+    /// The state that its log begins with, if it was received and the chunks are kept.
+    #[must_use]
+    pub fn installed(&self) -> Option<&Manifest> {
+        self.installed.as_ref()
     }
 
     /// Which group it is.
@@ -350,18 +356,18 @@ fn entries(
     Ok(entries)
 }
 
-/// How many chunks are there, from the first on.
-fn count_chunks(group: GroupId, store: &Store, disk: &impl Disk) -> Result<u32, OpenError> {
+/// How many chunks are there, from the first on. One that cannot be read is not.
+fn count_chunks(group: GroupId, store: &Store, disk: &impl Disk) -> u32 {
     let prefix = key(group, CHUNK);
     let mut count = 0;
     let mut scan = store.scan_prefix(&prefix, &prefix);
-    while let Some(item) = scan.next(disk)? {
+    while let Ok(Some(item)) = scan.next(disk) {
         if item.key != chunk_key(group, count) {
             break;
         }
         count += 1;
     }
-    Ok(count)
+    count
 }
 
 #[cfg(test)]

@@ -90,12 +90,13 @@ impl Progress {
 
     /// A regular heartbeat is sent by a leader whose log ends at `last`.
     pub(super) fn mark(&mut self, last: Index) {
-        let acked = match &self.flow {
-            Flow::Snapshot(transfer) => transfer.acked,
-            Flow::Probe { .. } | Flow::Replicate(_) => 0,
+        let (acked, lacks) = match &self.flow {
+            // It may lack the state alone.
+            Flow::Snapshot(transfer) => (transfer.acked, true),
+            Flow::Probe { .. } | Flow::Replicate(_) => (0, self.matched < last),
         };
         let mark = (self.matched, self.next, acked);
-        self.stalled = self.matched < last && self.mark == mark;
+        self.stalled = lacks && self.mark == mark;
         self.mark = mark;
     }
 

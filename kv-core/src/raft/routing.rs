@@ -137,6 +137,11 @@ impl Group {
                     follower.on_read_reply(&mut self.core, now, attempt, index);
                 }
             }
+            RaftBody::StateLost { applied } => {
+                if let Role::Leader(leader) = &mut self.role {
+                    leader.on_state_lost(&mut self.core, now, from, applied);
+                }
+            }
             RaftBody::TimeoutNow => {
                 if !self.is_leader() && self.may_campaign() {
                     self.stand_for_election(now, true);
@@ -173,6 +178,10 @@ impl Group {
             RaftBody::Heartbeat { commit, read } => {
                 follower.on_commit(core, from, commit);
                 core.send(from, After::State, RaftBody::HeartbeatReply { read });
+                if core.wants_state {
+                    let applied = core.applied;
+                    core.send(from, After::State, RaftBody::StateLost { applied });
+                }
             }
             RaftBody::Commit { commit } => follower.on_commit(core, from, commit),
             RaftBody::Offer(manifest) => {

@@ -4,6 +4,9 @@
 //! transfer goes on where it stopped: after a lost message, a restart of the receiver or a new leader.
 //! Each chunk is on disk before it is confirmed. With the last of them the log begins anew behind the
 //! state, in the same write.
+//!
+//! A replica whose state machine cannot read its state takes one that is not older than what that has applied.
+//! Its log has more, which others count on, so it is compacted up to the state and not begun anew.
 
 use bytes::Bytes;
 
@@ -54,7 +57,12 @@ pub(super) fn on_offer(core: &mut Core, from: Replica, manifest: Manifest) {
         core.event(RaftEvent::Dropped { from, reason: DropReason::Nonsense });
         return;
     }
-    if let Some(upto) = has(core, &manifest) {
+    let upto = has(core, &manifest);
+    if core.wants_state {
+        if manifest.last.index < core.applied {
+            return; // The leader makes a newer one when it is told again.
+        }
+    } else if let Some(upto) = upto {
         core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(upto)));
         return;
     }
@@ -111,17 +119,23 @@ fn go_on(core: &mut Core, from: Replica) {
         return;
     };
     let manifest = now.manifest;
-    if let Some(upto) = has(core, &manifest).filter(|_| !planted(Bug::StateOverCommitted)) {
+    let upto = has(core, &manifest);
+    let wanted = core::mem::take(&mut core.wants_state);
+    if let Some(upto) = upto.filter(|_| !wanted && !planted(Bug::StateOverCommitted)) {
         // Entries came meanwhile, and more than the state has may be committed.
         core.forget_incoming();
         core.send(from, After::Log, RaftBody::AppendReply(Appended::UpTo(upto)));
         return;
     }
-    core.log.restart(manifest.last, (manifest.membership_at, manifest.membership.clone()));
-    core.unwritten.entries = None;
-    core.unwritten.cut = !planted(Bug::StateKeepsEntries);
+    if wanted && core.log.matches(manifest.last) {
+        core.log.compact(manifest.last.index);
+    } else {
+        core.log.restart(manifest.last, (manifest.membership_at, manifest.membership.clone()));
+        core.unwritten.entries = None;
+        core.unwritten.cut = !planted(Bug::StateKeepsEntries);
+        core.commit = manifest.last.index;
+    }
     core.unwritten.base = true;
-    core.commit = manifest.last.index;
     core.applied = manifest.last.index;
     core.release_reads();
     core.event(RaftEvent::Installed { last: manifest.last.index });

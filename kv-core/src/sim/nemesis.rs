@@ -117,9 +117,10 @@ impl Nemesis {
         self.strike_now(world);
     }
 
-    /// When it strikes next.
+    /// When it strikes next. What is to rot must have been written first, by a cluster that is whole.
     pub(super) fn next_strike(&mut self, now: Mono) -> Mono {
-        now + Micros(self.rng.between(1, 300_000))
+        let calm = if self.rots && now == Mono::default() { CALM } else { Micros(0) };
+        now + calm + Micros(self.rng.between(1, 300_000))
     }
 
     /// Breaks or mends something.
@@ -167,7 +168,7 @@ impl Nemesis {
             33 => alloc::vec![self.drift(node)],
             34 => alloc::vec![self.jump(node)],
             35 => self.wipe(world, node).into_iter().collect(),
-            _ => self.rot(world, node).into_iter().collect(),
+            _ => self.rot(world, node).unwrap_or_default(),
         }
     }
 
@@ -201,9 +202,8 @@ impl Nemesis {
             }
             drop(world.act(Action::Restart { node }));
             let rots = |timed: &TimedAction| matches!(timed.action, Action::Flip { node: of, .. } if of == node);
-            let needs_it = world.failure(node).is_some() || has_damaged_shard(world, node);
-            if needs_it && world.actions().iter().any(rots) {
-                // Where it needs what was damaged, to open or to go on, its owner begins with an empty folder.
+            if world.failure(node).is_some() && world.actions().iter().any(rots) {
+                // Where it needs what was damaged to open, its owner begins with an empty folder.
                 drop(world.act(Action::Wipe { node }));
                 drop(world.act(Action::Restart { node }));
             }
@@ -279,11 +279,12 @@ impl Nemesis {
         Some(Action::Wipe { node })
     }
 
-    /// A bit of a table turns over, or the next read of one goes astray; always on one node, which is not
+    /// Some bits of a table turn over, or the next read of one goes astray; always on one node, which is not
     /// the founder, and once all have joined. A bit may cost the whole disk, if the node needs it to open.
-    fn rot(&mut self, world: &World, node: u16) -> Option<Action> {
-        let (place, offset) = (self.rng.any(), self.rng.any());
-        let (bit, misreads) = (self.rng.below(8) as u8, self.rng.below(3) == 0);
+    fn rot(&mut self, world: &World, node: u16) -> Option<Vec<Action>> {
+        let (place, misreads) = (self.rng.any(), self.rng.below(3) == 0);
+        let bits: [(u64, u8); BITS] =
+            core::array::from_fn(|_| (self.rng.any(), self.rng.below(8) as u8));
         let founder = world.view(0)?;
         let layout = founder.layout.as_ref().filter(|layout| layout.moving.is_none())?;
         let whole = layout.members.len() == usize::from(world.nodes());
@@ -295,15 +296,18 @@ impl Nemesis {
         let mut tables = disk.list().ok()?;
         tables.retain(|file| file.kind() == Some(FileKind::Table));
         let file = *tables.get(place.checked_rem(tables.len() as u64)? as usize)?;
-        let offset = offset.checked_rem(disk.len(file).ok()?)?;
-        if !misreads && !logs_spare(world, &founder, layout, node) {
+        let length = disk.len(file).ok().filter(|length| *length > 0)?;
+        let all_placed = layout.shards.iter().all(|shard| shard.settled);
+        let may_be_lost = all_placed && layout.replicas > 2 && voters_stay(&founder, layout);
+        if !misreads && !may_be_lost {
             return None;
         }
         self.rotten = Some(node);
         Some(if misreads {
-            Action::Misread { node }
+            alloc::vec![Action::Misread { node }]
         } else {
-            Action::Flip { node, file, offset, bit }
+            let flip = |(at, bit)| Action::Flip { node, file, offset: at % length, bit };
+            bits.map(flip).into()
         })
     }
 
@@ -335,6 +339,12 @@ impl Nemesis {
 /// How often it draws until it has something of a kind that it uses.
 const DRAWS: u32 = 100;
 
+/// How long a cluster whose tables rot is left alone at first.
+const CALM: Micros = Micros::from_millis(4_000);
+
+/// How many bits of a table turn over at once.
+const BITS: usize = 6;
+
 /// The fewest replicas it sets.
 const REPLICAS: u64 = 3;
 
@@ -355,24 +365,20 @@ pub fn run(seed: u64, strikes: u32) -> Option<World> {
     Some(world)
 }
 
-/// Whether a node that runs cannot read all of the state of a shard that it holds, not at the second time
-/// either.
-fn has_damaged_shard(world: &World, node: u16) -> bool {
-    let groups = world.view(node).map(|view| view.groups).unwrap_or_default();
-    let held = groups.iter().filter(|group| ShardId::of_group(group.group).is_some()).count();
-    (0..2).all(|_| world.shards(node).len() < held)
-}
-
-/// Whether all replicated logs bear the loss of a node's disk, as the founder sees them.
-fn logs_spare(world: &World, founder: &NodeView, layout: &Layout, node: u16) -> bool {
-    let votes = |group: &GroupView| {
+/// Whether nobody enters or leaves a replicated log, and all who vote are members, as the founder sees it.
+fn voters_stay(founder: &NodeView, layout: &Layout) -> bool {
+    founder.groups.iter().all(|group| {
         let mut voters = group.membership.voters.iter();
         !group.membership.is_joint()
             && group.membership_at <= group.commit
             && voters.all(|voter| layout.is_member(voter.node, voter.incarnation))
-    };
+    })
+}
+
+/// Whether all replicated logs bear the loss of a node's disk.
+fn logs_spare(world: &World, founder: &NodeView, layout: &Layout, node: u16) -> bool {
     let mut shards = (0..layout.shards.len() as u32).map(ShardId);
-    founder.groups.iter().all(votes) && shards.all(|shard| spares(world, layout, shard, node))
+    voters_stay(founder, layout) && shards.all(|shard| spares(world, layout, shard, node))
 }
 
 /// Whether a shard bears the loss of a node's disk: its voters are those of the layout, and those whose disk

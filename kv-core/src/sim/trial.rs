@@ -271,7 +271,8 @@ impl Trial {
         self.judge_answers(asked);
         self.judge_history();
         let equal = state::equal(&self.world, &keys);
-        if let Err(words) = equal.and_then(|()| state::equal_shards(&self.world)) {
+        let shards = equal.and_then(|()| state::equal_shards(&self.world));
+        if let Err(words) = shards.and_then(|()| state::mended(&self.world)) {
             self.object(Promise::Convergence, words);
         }
     }

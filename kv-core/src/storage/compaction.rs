@@ -25,7 +25,7 @@ use super::job::JobResult;
 use super::memtable::Memtable;
 use super::merge::{Bounds, Direction, Merge, Source};
 use super::options::TableForm;
-use super::ranges::Ranges;
+use super::ranges::{Ranges, cover};
 use super::root::Suspect;
 use super::table::TableMeta;
 use super::table::reader::{Table, Unreadable};
@@ -123,9 +123,9 @@ impl Compaction {
             kept_ranges.drop_upto(self.snapshots.first().copied().unwrap_or(u64::MAX));
         }
         let mut outputs = Outputs::new(self.form, self.tables, self.table_bytes, kept_ranges);
-        let retain = Retain::new(self.snapshots.clone(), ranges, self.last);
+        let retain = Retain::new(self.snapshots.clone(), ranges.clone(), self.last);
         let mut merge = Merge::new(sources, Direction::Forward);
-        match self.merge(&mut merge, retain, &mut outputs, disk) {
+        match self.merge(&mut merge, retain, &ranges, &mut outputs, disk) {
             // Among keys that are suspect from now on, what is newer than the loss must stay
             // recognisable: once more, with all revisions and removals.
             Ok(lost) if self.last && !lost.is_empty() => {
@@ -143,14 +143,23 @@ impl Compaction {
         &self,
         merge: &mut Merge,
         mut retain: Retain,
+        removed: &Ranges,
         outputs: &mut Outputs,
         disk: &mut impl JobDisk,
     ) -> Result<Vec<Suspect>, DiskError> {
+        // What nobody can see is not lost.
+        let seen = self.snapshots.first().copied().unwrap_or(u64::MAX);
+        let hidden = |lost: &Suspect| {
+            cover([removed], (&lost.start, &lost.end), lost.revision.saturating_add(1), seen)
+        };
         let mut lost = Vec::new();
         let mut moved = merge.settle(&*disk);
         loop {
             while let Err(unreadable) = moved {
-                join(&mut lost, self.lose(merge, unreadable)?);
+                let suspect = self.lose(merge, unreadable)?;
+                if !hidden(&suspect) {
+                    join(&mut lost, suspect);
+                }
                 moved = merge.settle(&*disk);
             }
             let Some(version) = merge.current() else { break };

@@ -113,8 +113,8 @@ impl Merge {
         Ok(())
     }
 
-    /// After an error of a merge forward: gives up the block that could not be read. Returns the keys
-    /// that were in it, from the first on and before the second.
+    /// After an error: gives up the block that could not be read. Returns the keys that were in it, from
+    /// the first on and before the second.
     pub(super) fn skip(&mut self) -> Option<(Bytes, Bytes)> {
         match &mut self.sources[*self.late.last()?] {
             Source::Level(walk) => walk.skip(),

@@ -57,15 +57,15 @@ impl Ranges {
 
     /// Whether removals not older than `revision` cover every key from `start` on and before `end`.
     pub(super) fn cover(&self, start: &[u8], end: &[u8], revision: u64) -> bool {
-        let mut reached = start;
-        for piece in &self.pieces {
-            let newest = piece.revisions.first().copied().unwrap_or(0);
-            if piece.start.as_ref() <= reached && reached < piece.end.as_ref() && revision <= newest
-            {
-                reached = piece.end.as_ref();
-            }
-        }
-        end <= reached
+        cover([self], (start, end), revision, u64::MAX)
+    }
+
+    /// Where the piece ends that covers this key, if a removal of it lies from `revision` on up to `upto`.
+    fn covered_to(&self, key: &[u8], revision: u64, upto: u64) -> Option<&[u8]> {
+        let behind = self.pieces.partition_point(|piece| piece.start.as_ref() <= key);
+        let piece = self.pieces.get(behind.checked_sub(1)?)?;
+        let newest = piece.revisions.iter().find(|at| **at <= upto)?;
+        (key < piece.end.as_ref() && revision <= *newest).then_some(piece.end.as_ref())
     }
 
     /// Adds a removal. `snapshots`, ascending, tells which older ones must stay beside newer ones.
@@ -116,6 +116,24 @@ impl Ranges {
         }
         self.pieces.retain(|piece| !piece.revisions.is_empty());
     }
+}
+
+/// Whether together, removals from `revision` on up to `upto` cover every key from the first on and before
+/// the second.
+pub(super) fn cover<'a>(
+    all: impl IntoIterator<Item = &'a Ranges> + Clone,
+    (start, end): (&[u8], &[u8]),
+    revision: u64,
+    upto: u64,
+) -> bool {
+    let mut reached = start;
+    while reached < end {
+        let ranges = all.clone().into_iter();
+        let farthest = ranges.filter_map(|ranges| ranges.covered_to(reached, revision, upto)).max();
+        let Some(farthest) = farthest else { return false };
+        reached = farthest;
+    }
+    true
 }
 
 impl Piece {

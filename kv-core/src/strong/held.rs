@@ -21,6 +21,9 @@ pub(super) struct Held {
     pub(super) state: State,
     pub(super) feed: Feed,
     pub(super) transfer: Transfer,
+    /// Whether a part of the state is missing or cannot be read: another one has to take its place, and
+    /// until then other replicas serve the shard.
+    pub(super) damaged: bool,
     /// Who leads it, as far as this node knows.
     pub(super) leader: Option<NodeId>,
     /// The operations that wait to be proposed.
@@ -48,11 +51,20 @@ impl Held {
         store: &Store,
         disk: &impl Disk,
     ) -> Result<Self, Unreadable> {
-        let state = State::open(shard, stream, store, disk)?;
-        Ok(Self {
+        Ok(Self::of(State::open(shard, stream, store, disk)?))
+    }
+
+    /// A shard whose state is to be received.
+    pub(super) fn without_state(shard: ShardId, stream: u64) -> Self {
+        Self { damaged: true, ..Self::of(State::empty(shard, stream)) }
+    }
+
+    fn of(state: State) -> Self {
+        Self {
             feed: Feed::behind(state.applied()),
             state,
             transfer: Transfer::default(),
+            damaged: false,
             leader: None,
             entering: Vec::new(),
             proposed: Map::new(),
@@ -62,7 +74,7 @@ impl Held {
             watching: Vec::new(),
             flushed: None,
             ticking: false,
-        })
+        }
     }
 
     /// The reads that go into a round now.

@@ -14,7 +14,6 @@ use crate::id::{GroupId, Index, ShardId};
 use crate::message::Token;
 use crate::message::strong::StrongRefusal;
 use crate::request::strong::{StrongReply, StrongRequest};
-use crate::storage::Unreadable;
 
 /// About how many bytes of records one answer has.
 const PAGE_BYTES: u64 = 1 << 20;
@@ -111,8 +110,23 @@ impl Strong {
             | StrongRequest::OpenSession { .. }
             | StrongRequest::Leader { .. } => return,
         };
-        let result = reply.map_err(|fault| unreadable(ground, &fault));
-        self.finish(ground, token, result);
+        let shard = operation.shard;
+        let reply = match reply {
+            Ok(reply) => Ok(reply),
+            Err(fault) => {
+                let kind = EventKind::Unreadable { file: fault.file, offset: fault.offset };
+                ground.out.event(kind);
+                if ground.layout.holders(shard).count() > 1 {
+                    // Another replica answers, and gives this one its state.
+                    self.unreadable.insert(shard, fault);
+                    self.failed(ground, token, false, None);
+                    return;
+                }
+                let words = format!("{fault}, and no other node has the key; nothing was changed");
+                Err(StrongRefusal::Error(RequestError::Unavailable(words)))
+            }
+        };
+        self.finish(ground, token, reply);
     }
 
     /// The time of a watch is over and nothing has come.
@@ -127,10 +141,4 @@ impl Strong {
         let upto = held.state.applied().max(seen);
         self.finish(ground, token, Ok(StrongReply::Changes { changes: Vec::new(), upto }));
     }
-}
-
-fn unreadable<D>(ground: &mut Ground<'_, D>, fault: &Unreadable) -> StrongRefusal {
-    ground.out.event(EventKind::Unreadable { file: fault.file, offset: fault.offset });
-    let words = format!("{fault}, and this replica has the key there; ask another node");
-    StrongRefusal::Error(RequestError::Unavailable(words))
 }

@@ -79,13 +79,13 @@ impl Strong {
             need => need,
         };
         match (need, held) {
-            (Need::Leader, Some(held)) if held.leader == Some(self.me) => {
+            (Need::Leader, Some(held)) if held.leader == Some(self.me) && !held.damaged => {
                 operation.phase = Phase::Here;
                 held.entering.push(token);
                 self.gathered.insert(operation.shard);
                 self.due = true;
             }
-            (Need::Fresh, Some(held)) if held.leader.is_some() => {
+            (Need::Fresh, Some(held)) if held.leader.is_some() && !held.damaged => {
                 operation.phase = Phase::Here;
                 held.reading.push(token);
                 self.gathered.insert(operation.shard);
@@ -97,14 +97,16 @@ impl Strong {
             }
             // One that has just been placed here knows nothing yet.
             (Need::Replica, Some(held))
-                if !held.transfer.is_half_way() && Index(0) < held.state.applied() =>
+                if !held.damaged
+                    && !held.transfer.is_half_way()
+                    && Index(0) < held.state.applied() =>
             {
                 operation.phase = Phase::Here;
                 self.read(ground, token);
             }
-            (need, held) => {
+            (_, held) => {
                 let leader = held.and_then(|held| held.leader);
-                self.ask_another(ground, token, need, leader);
+                self.ask_another(ground, token, leader);
             }
         }
     }
@@ -113,7 +115,6 @@ impl Strong {
         &mut self,
         ground: &mut Ground<'_, D>,
         token: Token,
-        need: Need,
         leader: Option<NodeId>,
     ) {
         let Some(operation) = self.operations.get_mut(&token) else { return };
@@ -123,7 +124,7 @@ impl Strong {
             return;
         }
         let able = |node: &NodeId| *node != self.me && ground.reachable.contains(node);
-        let named = operation.hint.take().or(leader).filter(|_| need != Need::Replica);
+        let named = operation.hint.take().or(leader);
         let holders: Vec<NodeId> = ground.layout.holders(operation.shard).filter(able).collect();
         let others = holders.get(operation.tries as usize % holders.len().max(1)).copied();
         // Who has the shard itself and knows no leader only disturbs the others by asking around.

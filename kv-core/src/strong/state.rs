@@ -81,6 +81,18 @@ struct Draft {
 }
 
 impl State {
+    /// The state that no entry has changed yet.
+    pub(super) fn empty(shard: ShardId, stream: u64) -> Self {
+        Self {
+            shard,
+            stream,
+            applied: Index(0),
+            clock: Wall(0),
+            sessions: Sessions::default(),
+            next_expiry: None,
+        }
+    }
+
     /// The state that a store holds: nothing, if it holds none.
     pub(super) fn open(
         shard: ShardId,
@@ -88,14 +100,7 @@ impl State {
         store: &Store,
         disk: &impl Disk,
     ) -> Result<Self, Unreadable> {
-        let mut state = Self {
-            shard,
-            stream,
-            applied: Index(0),
-            clock: Wall(0),
-            sessions: Sessions::default(),
-            next_expiry: None,
-        };
+        let mut state = Self::empty(shard, stream);
         if let Some(bytes) = store.peek(&place::kind(shard, place::INFO), disk)?
             && let Ok(info) = codec::decode(&bytes)
         {

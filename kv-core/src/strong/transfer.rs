@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::Strong;
 use super::held::Held;
 use super::place;
-use super::state::NotApplied;
+use super::state::{NotApplied, State};
 use crate::bugs::{Bug, planted};
 use crate::codec;
 use crate::disk::Disk;
@@ -92,9 +92,13 @@ impl Strong {
             let Some(held) = self.held.get_mut(&shard) else { continue };
             let Some(making) = &mut held.transfer.making else { continue };
             let Some(begin) = making.begins.last() else { continue };
-            // What cannot be read now is read again with the next step.
-            let Ok((bytes, next)) = chunk(shard, &making.snapshot, begin, store, disk) else {
-                continue;
+            // What cannot be read now is read again with the next step, if this node still leads.
+            let (bytes, next) = match chunk(shard, &making.snapshot, begin, store, disk) {
+                Ok(made) => made,
+                Err(fault) => {
+                    self.unreadable.insert(shard, fault);
+                    continue;
+                }
             };
             making.hashes.push(hash::of(&bytes));
             if let Some(next) = next {
@@ -165,6 +169,15 @@ impl Strong {
         self.held.get(&shard).map_or(0, |held| held.transfer.installed)
     }
 
+    /// Another state is about to take the place of this one, counted under a name of its own: until it is
+    /// whole, nothing says that it is.
+    pub fn begin_install(&mut self, shard: ShardId, stream: u64) {
+        let Some(held) = self.held.get_mut(&shard) else { return };
+        held.state = State::empty(shard, stream);
+        held.damaged = true;
+        self.expiring.remove(&shard);
+    }
+
     /// Takes over the next chunk of a received state, the first in place of all that is there. With the
     /// last one the state is as of `last`. After a crash on the way all of it is taken over again.
     pub fn install_chunk(
@@ -220,6 +233,7 @@ impl Held {
         let fresh = Self::open(shard, self.state.stream(), store, disk)?;
         self.state = fresh.state;
         self.state.pass(last);
+        self.damaged = false;
         self.feed = super::feed::Feed::behind(last);
         Ok(())
     }

@@ -7,6 +7,7 @@ mod chaos;
 mod damage;
 mod foreign;
 mod membership;
+mod mending;
 mod net;
 mod quorum;
 mod requests;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use kv_core::error::RequestError;
-use kv_core::id::{NodeId, RequestId};
+use kv_core::id::{Index, NodeId, RequestId, ShardId};
 use kv_core::io::{Boot, Founding, Input, Output};
 use kv_core::message::{Envelope, Hello, Message};
 use kv_core::node::Node;
@@ -114,6 +114,11 @@ impl Net {
         self.deliver();
     }
 
+    /// Whether a node could be opened on this disk.
+    pub(crate) fn opens(&self, index: usize, disk: &SimDisk) -> bool {
+        Node::open(self.hosts[index].boot.clone(), self.now, &mut disk.clone()).is_ok()
+    }
+
     /// A node loses power, and its links.
     pub(crate) fn crash(&mut self, index: usize) {
         for other in 0..self.hosts.len() {
@@ -194,6 +199,11 @@ impl Net {
     /// Whether a node does not know what it holds under a key.
     pub(crate) fn is_lost(&self, index: usize, key: &str) -> bool {
         self.node(index).is_lost(key.as_bytes(), &self.hosts[index].disk)
+    }
+
+    /// The shards that a node holds and can read all of: how far each is applied, and a digest.
+    pub(crate) fn shards(&self, index: usize) -> Vec<(ShardId, Index, u64)> {
+        self.node(index).shards(&self.hosts[index].disk)
     }
 
     pub(crate) fn disk(&mut self, index: usize) -> &mut SimDisk {

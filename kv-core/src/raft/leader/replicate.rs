@@ -136,6 +136,31 @@ impl Leader {
         self.confirm_reads(core, now);
     }
 
+    /// A replica has its log, and cannot read all of the state that its log led to.
+    pub(in crate::raft) fn on_state_lost(
+        &mut self,
+        core: &mut Core,
+        now: Mono,
+        from: Replica,
+        applied: Index,
+    ) {
+        let Some(progress) = self.peers.get_mut(&from) else { return };
+        progress.heard = now;
+        let old = |manifest: &Manifest| manifest.last.index < applied;
+        if let Flow::Snapshot(transfer) = &progress.flow
+            && transfer.manifest.as_ref().is_none_or(|(_, manifest)| !old(manifest))
+        {
+            return; // It is on its way, or being made.
+        }
+        progress.need_snapshot();
+        if self.snapshot.take_if(|(_, manifest)| old(manifest)).is_some() {
+            // Whoever is sent the old one will not get the rest of it.
+            let waits = |progress: &&mut Progress| matches!(progress.flow, Flow::Snapshot(_));
+            self.peers.values_mut().filter(waits).for_each(Progress::need_snapshot);
+        }
+        self.offer_snapshot(core);
+    }
+
     /// Offers the state to those who wait for one; if it is too old, a new one is asked for.
     fn offer_snapshot(&mut self, core: &mut Core) {
         let base = core.log.base().index;

@@ -107,6 +107,18 @@ pub(super) fn equal_shards(world: &World) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether all who found a shard damaged have another state of it; else who has not.
+pub(super) fn mended(world: &World) -> Result<(), String> {
+    for index in 0..world.nodes() {
+        let damaged = world.node(index).and_then(|node| node.damaged_shards().first().copied());
+        if let Some(shard) = damaged {
+            let node = u32::from(index) + 1;
+            return Err(format!("n{node} has not mended shard {}", shard.0));
+        }
+    }
+    Ok(())
+}
+
 /// Whether all owners of each key hold the same; else of which they do not.
 pub(super) fn equal(world: &World, keys: &[Bytes]) -> Result<(), String> {
     let Some(layout) = world.view(0).and_then(|view| view.layout) else {

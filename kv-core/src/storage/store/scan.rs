@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::super::merge::{Bounds, Direction, Merge, Source};
-use super::super::ranges::Ranges;
-use super::super::table::reader::Unreadable;
+use super::super::ranges::{self, Ranges};
+use super::super::table::reader::{Table, Unreadable};
 use super::{Snapshot, Store};
 use crate::disk::Disk;
-use crate::id::LogPosition;
+use crate::id::{FileId, LogPosition};
 
 /// A place in a range of keys. It shows the store as it was when the scan began.
 #[derive(Debug)]
@@ -75,6 +75,44 @@ impl Store {
         self.scan_upto(snapshot.0, start, end, direction)
     }
 
+    /// Whether something of a table counts, of the keys from `start` on and before `end`: no newer removal
+    /// hides all of it.
+    #[must_use]
+    pub fn shows(&self, file: FileId, start: &[u8], end: &[u8]) -> bool {
+        let table = self.open_tables().find(|table| table.meta.file == file);
+        table.map(|table| &table.meta.properties).is_some_and(|table| {
+            let span = (start.max(&table.first), end.min(&table.end));
+            let removed: Vec<&Ranges> = self.removed().collect();
+            table.overlaps(start, end) && !ranges::cover(removed, span, table.newest + 1, u64::MAX)
+        })
+    }
+
+    /// Whether something may have been lost of the keys from `start` on and before `end`: some of them are
+    /// suspect, and no newer removal hides that.
+    #[must_use]
+    pub fn misses(&self, start: &[u8], end: &[u8]) -> bool {
+        self.tables.root.suspects.iter().any(|suspect| {
+            let (first, last) = (start.max(&suspect.start), end.min(&suspect.end));
+            let removed: Vec<&Ranges> = self.removed().collect();
+            let after = suspect.revision.saturating_add(1);
+            first < last && !ranges::cover(removed, (first, last), after, u64::MAX)
+        })
+    }
+
+    fn open_tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.levels.iter().flat_map(|level| level.iter())
+    }
+
+    /// The removed ranges of all memtables and tables that have any.
+    fn removed(&self) -> impl Iterator<Item = &Ranges> {
+        let frozen = self.frozen.iter().rev().map(|frozen| &frozen.memtable);
+        core::iter::once(&self.active)
+            .chain(frozen)
+            .map(|memtable| memtable.ranges())
+            .chain(self.open_tables().filter_map(|table| table.ranges().ok()))
+            .filter(|ranges| !ranges.is_empty())
+    }
+
     fn scan_upto(
         &self,
         upto: u64,
@@ -86,7 +124,6 @@ impl Store {
         let bounds = Bounds { start, end: end.map(Bytes::copy_from_slice) };
         let memtables =
             || core::iter::once(&self.active).chain(self.frozen.iter().rev().map(|f| &f.memtable));
-        let tables = || self.tables.levels.iter().flat_map(|level| level.iter());
         let mut sources: Vec<Source> = memtables()
             .filter(|memtable| memtable.entries() > 0)
             .map(|memtable| Source::memory(Arc::clone(memtable), &bounds, direction))
@@ -95,18 +132,13 @@ impl Store {
         let runs = upper.iter().map(|table| Arc::new(alloc::vec![Arc::clone(table)]));
         let runs = runs.chain(deeper.iter().filter(|level| !level.is_empty()).map(Arc::clone));
         sources.extend(runs.map(|run| Source::level(run, &bounds, direction, false)));
-        let ranges = memtables()
-            .map(|memtable| memtable.ranges())
-            .chain(tables().filter_map(|table| table.ranges().ok()))
-            .filter(|ranges| !ranges.is_empty())
-            .collect();
         Scan {
             store: self,
             merge: Merge::new(sources, direction),
             direction,
             bounds,
             upto,
-            ranges,
+            ranges: self.removed().collect(),
             key: Vec::new(),
             value: None,
             state: State::Fresh,
@@ -140,8 +172,8 @@ impl Scan<'_> {
     /// The first version of each key that is not too new decides.
     fn find_forward(&mut self, disk: &impl Disk) -> Result<Option<u64>, Unreadable> {
         match self.state {
-            State::Fresh => self.merge.settle(disk)?,
-            _ => self.merge.step(disk)?,
+            State::Fresh => self.move_on(disk, Merge::settle)?,
+            _ => self.move_on(disk, Merge::step)?,
         }
         while let Some(version) = self.merge.current() {
             if self.bounds.end.as_ref().is_some_and(|end| end.as_ref() <= version.key) {
@@ -157,15 +189,45 @@ impl Scan<'_> {
                     return Ok(Some(revision));
                 }
             }
-            self.merge.step(disk)?;
+            self.move_on(disk, Merge::step)?;
         }
         Ok(None)
+    }
+
+    /// Goes on, and over what cannot be read where a newer removal hides all of it.
+    fn move_on<D: Disk>(
+        &mut self,
+        disk: &D,
+        step: impl FnOnce(&mut Merge, &D) -> Result<(), Unreadable>,
+    ) -> Result<(), Unreadable> {
+        let mut moved = step(&mut self.merge, disk);
+        while let Err(unreadable) = moved {
+            let table = self.store.open_tables().find(|table| table.meta.file == unreadable.file);
+            let lost = self.merge.skip().zip(table);
+            let hidden = lost.is_some_and(|((start, end), table)| {
+                self.hides(&start, &end, table.meta.properties.newest)
+            });
+            if !hidden {
+                return Err(unreadable);
+            }
+            moved = self.merge.settle(disk);
+        }
+        Ok(())
+    }
+
+    /// Whether newer removals hide all keys from the first on and before the second up to a revision, as
+    /// far as they are gone through here.
+    fn hides(&self, start: &Bytes, end: &Bytes, revision: u64) -> bool {
+        let start = start.max(&self.bounds.start);
+        let end = self.bounds.end.as_ref().map_or(end, |bound| bound.min(end));
+        let removed = self.ranges.iter().copied();
+        ranges::cover(removed, (start, end), revision.saturating_add(1), self.upto)
     }
 
     /// Versions come from old to new, so the last of each key that is not too new decides.
     fn find_backward(&mut self, disk: &impl Disk) -> Result<Option<u64>, Unreadable> {
         if self.state == State::Fresh {
-            self.merge.settle(disk)?;
+            self.move_on(disk, Merge::settle)?;
             self.state = State::Under;
         }
         while let Some(version) = self.merge.current() {
@@ -179,7 +241,7 @@ impl Scan<'_> {
                 if version.revision <= self.upto {
                     decides = Some((version.revision, self.merge.value()));
                 }
-                self.merge.step(disk)?;
+                self.move_on(disk, Merge::step)?;
             }
             if let Some((revision, Some(value))) = decides
                 && !self.is_removed(revision)
@@ -211,7 +273,7 @@ impl Scan<'_> {
                 Direction::Forward => suspect.start.as_ref() <= &self.key[..],
                 Direction::Backward => &self.key[..] < suspect.end.as_ref(),
             };
-            within && reached
+            within && reached && !self.hides(&suspect.start, &suspect.end, suspect.revision)
         });
         reached.map_or(Ok(()), |suspect| Err(suspect.fault()))
     }

@@ -150,7 +150,7 @@ impl TableWalk {
         }
     }
 
-    /// Gives up a block that cannot be read, after an error of a walk forward, and goes on behind it.
+    /// Gives up a block that cannot be read, after an error, and goes on behind it.
     /// Returns the keys that were in it: from the first on and before the second.
     pub(in super::super) fn skip(&mut self) -> (Bytes, Bytes) {
         let properties = &self.table.meta.properties;
@@ -163,7 +163,10 @@ impl TableWalk {
         };
         let end = behind(index.separator(self.block));
         // An empty block that is done: the next step enters the one behind.
-        self.way = Way::Forward(Walk::default(), false);
+        match &mut self.way {
+            Way::Forward(walk, valid) => (*walk, *valid) = (Walk::default(), false),
+            Way::Backward { rows, .. } => rows.clear(),
+        }
         (start, end)
     }
 

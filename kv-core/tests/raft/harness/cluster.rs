@@ -269,6 +269,11 @@ impl Cluster {
         self.turn(number);
     }
 
+    /// The state machine of a machine cannot read its state any more.
+    pub(crate) fn lose_state(&mut self, number: u64, group: GroupId) {
+        self.with(number, |process, _| process.lose_state(group));
+    }
+
     /// A message under way arrives now.
     pub(crate) fn deliver(&mut self, arrival: Arrival) {
         if let Some(flying) = self.network.flying.remove(&arrival) {

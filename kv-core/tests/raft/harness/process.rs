@@ -73,6 +73,8 @@ pub(crate) struct Member {
     saving: Option<(LogPosition, Index)>,
     /// The state came from a leader: until it is saved, the chunks it came in are needed.
     installed: bool,
+    /// The state machine waits for another state in place of its own.
+    lost: bool,
     /// States made for others.
     snapshots: BTreeMap<u64, Vec<Bytes>>,
 }
@@ -140,6 +142,14 @@ impl Process {
         }
         let member = self.members.get_mut(&message.group).expect("it was just made");
         member.group.step(now, from, message);
+    }
+
+    /// A state machine cannot read its state any more: another one has to come.
+    pub(crate) fn lose_state(&mut self, id: GroupId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.group.want_state();
+            member.lost = true;
+        }
     }
 
     /// When the first timer runs out.
@@ -287,8 +297,8 @@ impl Process {
 impl Member {
     fn new(group: Group, machine: Machine) -> Self {
         let saved = machine.index;
-        let (saving, installed, snapshots) = (None, false, BTreeMap::new());
-        Self { group, machine, saved, saving, installed, snapshots }
+        let (saving, installed, lost, snapshots) = (None, false, false, BTreeMap::new());
+        Self { group, machine, saved, saving, installed, lost, snapshots }
     }
 
     fn wants_to_save(&self, every: u64) -> bool {
@@ -305,9 +315,10 @@ impl Member {
     ) -> Result<(), Stopped> {
         self.installed = true;
         self.saving = None;
-        if manifest.last.index <= self.machine.index {
+        if manifest.last.index <= self.machine.index && !std::mem::take(&mut self.lost) {
             return Ok(());
         }
+        self.lost = false;
         let mut chunks: Vec<Bytes> = Vec::new();
         for number in 0..manifest.chunks.len() as u32 {
             let chunk = self.group.received_chunk(number, store, disk).map_err(Stopped::because)?;

@@ -112,6 +112,7 @@ pub(super) fn body(
         "timeout_now" => RaftBody::TimeoutNow,
         "stale" => RaftBody::Stale,
         "removed" => RaftBody::Removed,
+        "state_lost" => RaftBody::StateLost { applied: index("applied")? },
         other => return Err(format!("no message is called {other}").into()),
     })
 }

@@ -22,6 +22,7 @@
 //! | `damage n1` | a bit turns over in n1's log, in front of what says that this was durable |
 //! | `cut n1 n2`, `cut from=n1 to=n2`, `partition n1-n2 n3`, `heal` | links, and what is on them |
 //! | `compact n1` | n1 lets go of all entries that its state machine has on disk |
+//! | `lose n1` | n1's state machine cannot read its state any more |
 //! | `log [n1 …]`, `state [n1 …]`, `dropped n1` | what they have; what n1 has dropped, counted by reason |
 //!
 //! A `FILTER` is any of `from=n1-n2`, `to=n3`, `kind=append-heartbeat`, `count=2`. A line of a message has

@@ -101,6 +101,7 @@ impl Stage {
                 Ok(())
             }
             "compact" => self.each(command, out, compact),
+            "lose" => self.each(command, out, |cluster, number| cluster.lose_state(number, GROUP)),
             "log" => self.logs(command, out),
             "state" => self.states(command, out),
             "dropped" => self.dropped(command, out),

@@ -62,6 +62,7 @@ fn said(body: &RaftBody) -> String {
         }
         RaftBody::Chunk { number, .. } => format!("{word} {number}"),
         RaftBody::Have { next, .. } => format!("{word} all before {next}"),
+        RaftBody::StateLost { applied } => format!("{word} behind {}", applied.0),
         RaftBody::Read { .. } | RaftBody::TimeoutNow | RaftBody::Stale | RaftBody::Removed => {
             word.into()
         }
