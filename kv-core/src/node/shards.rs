@@ -67,7 +67,12 @@ impl Node {
             let mark = self.store.mark(stream).unwrap_or_default();
             // Whoever founded it has applied nothing, and the log begins behind an entry that never was.
             let is_there = needed.0 <= mark || (needed <= change::FIRST && base == needed);
-            let is_whole = is_there && self.strong.hold(shard, stream, &self.store, disk).is_ok();
+            let alone = opened.log().membership().1.is_sole_voter(self.replica());
+            let is_whole = match self.strong.hold(shard, stream, &self.store, disk) {
+                // Nobody else has what it cannot read.
+                Err(fault) if alone => return Err(fault.into()),
+                held => is_there && held.is_ok(),
+            };
             let installs = opened.installed().is_some();
             let mut group = Group::open(opened, self.shard_limits(), self.rng.any(), now.mono);
             if is_whole {
@@ -335,10 +340,12 @@ impl Node {
     /// way, it is tried again with the next turn.
     fn pass_on_leading(&mut self, now: Now, shard: ShardId) {
         let reachable = self.gossip.reachable();
-        let Some(group) = self.groups.touch(shard.group()) else { return };
+        let Some(group) = self.groups.get(shard.group()) else { return };
         let me = group.me();
         let mut others = group.membership().voters.iter().filter(|voter| **voter != me);
-        if let Some(next) = others.find(|voter| reachable.contains(&voter.node)).copied() {
+        let next = others.find(|voter| reachable.contains(&voter.node)).copied();
+        // Who has nobody to hand it on to has nothing to do for it either.
+        if let Some((next, group)) = next.zip(self.groups.touch(shard.group())) {
             let _ = group.transfer(now.mono, next);
         }
     }

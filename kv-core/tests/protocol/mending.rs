@@ -159,6 +159,46 @@ fn a_replica_that_dies_while_it_is_mended_goes_on_with_it() {
     }
 }
 
+/// It has nobody to ask, so it must not wait for a state.
+#[test]
+fn a_node_alone_is_opened_with_what_it_needs_or_not_at_all() {
+    let alone = || {
+        let mut net = Net::cluster(1);
+        for number in 0..40 {
+            written(&mut net, 0, number, &"v".repeat(2_000));
+        }
+        net.run(1_000);
+        net
+    };
+    let (mut opened, mut refused) = (0, 0);
+    let mut tables = alone().disk(0).list().expect("it has power");
+    tables.retain(|file| file.kind() == Some(FileKind::Table));
+    for file in tables {
+        let length = alone().disk(0).len(file).expect("it is there");
+        for offset in (0..length).step_by(1_999).chain([length - 1]) {
+            let mut net = alone();
+            net.crash(0);
+            net.disk(0).flip(file, offset, 3).expect("it reaches there");
+            let disk = net.disk(0).clone();
+            if !net.opens(0, &disk) {
+                refused += 1;
+                continue;
+            }
+            opened += 1;
+            net.start(0);
+            net.run(3_000);
+            for number in [0, 20, 39] {
+                let freshness = Freshness::Linearizable;
+                let request = StrongRequest::Get { key: key(number), freshness };
+                let told = net.ask(0, Request::Strong { request, timeout: None });
+                let words = told.as_ref().err().map(ToString::to_string).unwrap_or_default();
+                assert!(told.is_ok() || words.contains("no other node has the key"), "{words}");
+            }
+        }
+    }
+    assert!(opened > 0 && refused > 0, "{opened} opened, {refused} refused");
+}
+
 #[test]
 fn a_node_alone_serves_what_it_can_read() {
     let mut net = Net::cluster(1);
