@@ -52,6 +52,8 @@ pub struct Cluster {
     /// Whether this node holds keys that it would lose if it joined another cluster.
     keeps: bool,
     layout: Option<Layout>,
+    /// Whether this node is a member by the layout: almost every input asks.
+    member: bool,
     /// The layout is revealed only once the log is durable up to here.
     layout_at: LogPosition,
     joining: joining::Joining,
@@ -121,6 +123,8 @@ impl Cluster {
         layout: Option<Layout>,
     ) -> Self {
         let partitions = layout.as_ref().map_or(partitions, |layout| layout.ring.partitions());
+        let member =
+            layout.as_ref().is_some_and(|layout| layout.is_member(me.node, me.incarnation));
         let mut timers = TimerTable::default();
         timers.set(RETRY_TIMER, now.mono + RETRY);
         Self {
@@ -129,6 +133,7 @@ impl Cluster {
             shards,
             keeps: false,
             layout,
+            member,
             layout_at: LogPosition::START,
             joining: joining::Joining::new(now.mono, founding),
             linked: Map::new(),
@@ -145,7 +150,7 @@ impl Cluster {
     /// The layout, if this node is a member of it.
     #[must_use]
     pub fn membership(&self) -> Option<&Layout> {
-        self.layout.as_ref().filter(|layout| layout.is_member(self.me.node, self.me.incarnation))
+        self.layout.as_ref().filter(|_| self.member)
     }
 
     /// The layout this node knows, even if it is no longer a member.
@@ -374,7 +379,7 @@ impl Cluster {
 
     /// A report was noted: the layout is in the log, up to this position.
     pub fn noted(&mut self, layout: Layout, at: LogPosition, out: &mut Outbox) {
-        self.layout = Some(layout);
+        self.know(layout);
         self.layout_at = at;
         self.grant_wishes(out);
     }
@@ -401,9 +406,14 @@ impl Cluster {
                 }
             }
         }
-        self.layout = Some(layout);
+        self.know(layout);
         self.grant_wishes(out);
         self.arm(now.mono);
+    }
+
+    fn know(&mut self, layout: Layout) {
+        self.member = layout.is_member(self.me.node, self.me.incarnation);
+        self.layout = Some(layout);
     }
 
     /// This node has done its part of the stage of a move that began in this epoch.

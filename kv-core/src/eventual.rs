@@ -286,7 +286,7 @@ impl Eventual {
 
     /// Begins an operation: here if this node can coordinate it, else through an owner.
     fn start<D: Disk>(&mut self, ground: &mut Ground<'_, D>, origin: Origin, request: Request) {
-        let mut operation = match Operation::new(ground, self.me, origin, request) {
+        let operation = match Operation::new(ground, self.me, origin, &request) {
             Ok(operation) if self.operations.len() < OPERATIONS_MAX => Box::new(operation),
             Ok(_) => return Operation::refuse(ground, origin, RequestError::Busy),
             Err(error) => return Operation::refuse(ground, origin, error),
@@ -296,9 +296,8 @@ impl Eventual {
             self.clients.insert(id, token);
         }
         self.deadlines.insert((operation.deadline, token));
-        let owner = ground.layout.writers(operation.partition).contains(&self.me);
-        if operation.intent.is_write() && !owner {
-            let request = operation.request.take();
+        let owner = || ground.layout.writers(operation.partition).contains(&self.me);
+        if operation.intent.is_write() && !owner() {
             self.operations.insert(token, operation);
             self.forward(ground, token, request);
         } else {
@@ -312,16 +311,11 @@ impl Eventual {
         }
     }
 
-    fn forward<D: Disk>(
-        &mut self,
-        ground: &mut Ground<'_, D>,
-        token: Token,
-        request: Option<Request>,
-    ) {
+    fn forward<D: Disk>(&mut self, ground: &mut Ground<'_, D>, token: Token, request: Request) {
         let Some(operation) = self.operations.get_mut(&token) else { return };
         let owners = ground.layout.owners(operation.partition);
         let target = owners.iter().find(|owner| ground.reachable.contains(owner));
-        let (Some(&to), Some(request)) = (target, request) else {
+        let Some(&to) = target else {
             let words = "no owner of the key can be reached; nothing was changed, try again later";
             self.finish(ground, token, Err(RequestError::Unavailable(String::from(words))));
             return;

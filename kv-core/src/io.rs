@@ -63,7 +63,7 @@ pub enum Input {
         /// Chosen by the shell, unique among open requests.
         id: RequestId,
         /// What.
-        request: Request,
+        request: Box<Request>,
     },
     /// A client no longer waits. What was begun may still take effect.
     Cancel {
@@ -131,7 +131,7 @@ pub enum Output {
         /// Returned with the result.
         id: JobId,
         /// What.
-        job: Job,
+        job: Box<Job>,
     },
     /// Something happened.
     Event(Event),

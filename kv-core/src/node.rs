@@ -123,7 +123,7 @@ impl Node {
         let concerns_groups = concerns_groups(&input);
         match input {
             Input::Message(envelope) => self.on_message(now, *envelope, disk),
-            Input::Request { id, request } => self.on_request(now, id, request, disk),
+            Input::Request { id, request } => self.on_request(now, id, *request, disk),
             Input::Cancel { id } => self.on_cancel(id),
             Input::Credit { id, items } => self.on_credit(id, items, &*disk),
             Input::Link { peer, up } => self.on_link(now, peer, up, disk),
@@ -553,7 +553,7 @@ fn concerns_groups(input: &Input) -> bool {
                 | Message::Heartbeats { .. }
         ),
         Input::Request { request, .. } => {
-            !matches!(request, Request::Get { .. } | Request::Put { .. } | Request::Delete { .. })
+            !matches!(**request, Request::Get { .. } | Request::Put { .. } | Request::Delete { .. })
         }
         Input::Synced { .. } => false,
         _ => true,

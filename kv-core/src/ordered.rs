@@ -31,7 +31,8 @@ const CHUNK: usize = 32;
 /// Values by key, ascending.
 #[derive(Clone)]
 pub struct Map<K, V> {
-    /// None is empty.
+    /// None is empty, but for the only one: many maps have an entry for a moment, then none, and so on, and
+    /// keep their memory.
     chunks: Vec<Vec<(K, V)>>,
 }
 
@@ -54,12 +55,13 @@ impl<K, V> Map<K, V> {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.chunks.first().is_none_or(Vec::is_empty)
     }
 
     /// Takes all out.
     pub fn clear(&mut self) {
-        self.chunks.clear();
+        self.chunks.truncate(1);
+        self.chunks.iter_mut().for_each(Vec::clear);
     }
 
     /// All entries, ascending.
@@ -114,7 +116,16 @@ impl<K, V> Map<K, V> {
 
     /// Takes the entry with the smallest key out.
     pub fn pop_first(&mut self) -> Option<(K, V)> {
-        (!self.chunks.is_empty()).then(|| self.remove_at((0, 0)))
+        (!self.is_empty()).then(|| self.remove_at((0, 0)))
+    }
+
+    /// Takes the entry with the greatest key out.
+    pub fn pop_last(&mut self) -> Option<(K, V)> {
+        let entry = self.chunks.last_mut()?.pop();
+        if self.chunks.len() > 1 {
+            self.chunks.pop_if(|chunk| chunk.is_empty());
+        }
+        entry
     }
 
     /// Takes out all but these.
@@ -122,7 +133,7 @@ impl<K, V> Map<K, V> {
         for chunk in &mut self.chunks {
             chunk.retain_mut(|(key, value)| stays(key, value));
         }
-        self.chunks.retain(|chunk| !chunk.is_empty());
+        self.drop_empty();
     }
 
     /// Takes these out, ascending.
@@ -131,13 +142,20 @@ impl<K, V> Map<K, V> {
         for chunk in &mut self.chunks {
             left.extend(chunk.extract_if(.., |(key, value)| leaves(key, value)));
         }
-        self.chunks.retain(|chunk| !chunk.is_empty());
+        self.drop_empty();
         left
     }
 
+    fn drop_empty(&mut self) {
+        if self.chunks.len() > 1 {
+            self.chunks.retain(|chunk| !chunk.is_empty());
+        }
+    }
+
     fn remove_at(&mut self, (chunk, at): Place) -> (K, V) {
-        let entry = self.chunks[chunk].remove(at);
-        if self.chunks[chunk].is_empty() {
+        let there = &mut self.chunks[chunk];
+        let entry = there.remove(at);
+        if there.is_empty() && self.chunks.len() > 1 {
             self.chunks.remove(chunk);
         }
         entry
@@ -260,7 +278,9 @@ impl<K: Ord, V> Map<K, V> {
     /// Inserts where [`Map::place`] says, and returns where that is then.
     fn insert_at(&mut self, (mut chunk, mut at): Place, entry: (K, V)) -> Place {
         let Some(there) = self.chunks.get_mut(chunk) else {
-            self.chunks.push(alloc::vec![entry]);
+            let mut only = Vec::with_capacity(CHUNK / 8);
+            only.push(entry);
+            self.chunks.push(only);
             return (chunk, 0);
         };
         if there.len() < CHUNK {

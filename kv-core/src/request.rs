@@ -5,6 +5,7 @@
 
 pub mod strong;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -115,7 +116,7 @@ pub enum Reply {
         /// For the next write of this key.
         context: Context,
         /// How the answer came about.
-        receipt: Receipt,
+        receipt: Box<Receipt>,
     },
     /// To a put or delete: it is on a write quorum of disks.
     Written {
@@ -126,7 +127,7 @@ pub enum Reply {
         /// How many values stand beside each other now.
         siblings: u32,
         /// How the answer came about.
-        receipt: Receipt,
+        receipt: Box<Receipt>,
     },
     /// To a list: the next keys.
     Keys(Vec<Bytes>),

@@ -89,7 +89,7 @@ impl Ring {
     #[must_use]
     pub fn preference_list(&self, partition: PartitionId, replicas: u64) -> Vec<NodeId> {
         let start = usize::from(partition.0).min(self.0.len());
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(replicas.min(self.0.len() as u64) as usize);
         for owner in self.0[start..].iter().chain(&self.0[..start]) {
             if list.len() as u64 >= replicas {
                 break;

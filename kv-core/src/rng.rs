@@ -52,6 +52,13 @@ impl Rng {
         self.0.next_u64()
     }
 
+    /// Leaves so many numbers out.
+    pub fn pass(&mut self, numbers: u32) {
+        for _ in 0..numbers {
+            self.any();
+        }
+    }
+
     /// A number below `bound`; zero if `bound` is zero. The bias is below 2^-32 for bounds below 2^32.
     pub fn below(&mut self, bound: u64) -> u64 {
         let any = self.any();

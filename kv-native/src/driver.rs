@@ -245,7 +245,7 @@ impl Driver {
             return;
         }
         self.clients.insert(client.id, client.answers);
-        self.handle(Input::Request { id: client.id, request: client.request });
+        self.handle(Input::Request { id: client.id, request: Box::new(client.request) });
     }
 
     /// Hands one input to the node and delivers what comes out; also what follows from links that the
@@ -277,7 +277,7 @@ impl Driver {
                     self.syncing = true;
                     self.workers.sync(upto);
                 }
-                Output::Job { id, job } => self.workers.job(id, job),
+                Output::Job { id, job } => self.workers.job(id, *job),
                 Output::Event(event) => {
                     self.facts_stale |= changes_facts(&event.kind);
                     log::event(&event, &self.facts.borrow());

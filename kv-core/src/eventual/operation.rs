@@ -23,8 +23,6 @@ use crate::version::{Context, Dot, Object};
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
     pub(super) origin: Origin,
-    /// As it came, as long as it may have to be forwarded.
-    pub(super) request: Option<Request>,
     pub(super) key: Bytes,
     pub(super) partition: PartitionId,
     pub(super) deadline: Mono,
@@ -148,11 +146,11 @@ impl Operation {
         ground: &Ground<'_, D>,
         me: NodeId,
         origin: Origin,
-        request: Request,
+        request: &Request,
     ) -> Result<Self, RequestError> {
-        check_sizes(&request, ground.settings)?;
-        let key = key_of(&request).cloned().unwrap_or_default();
-        let (options, intent) = match &request {
+        check_sizes(request, ground.settings)?;
+        let key = key_of(request).cloned().unwrap_or_default();
+        let (options, intent) = match request {
             Request::Put { value, basis, options, .. } => {
                 (*options, Intent::Write { value: Some(value.clone()), basis: basis.clone() })
             }
@@ -177,7 +175,6 @@ impl Operation {
         };
         Ok(Self {
             origin,
-            request: Some(request),
             partition: ground.layout.ring.partition_of(&key),
             key,
             deadline: ground.now.mono + timeout(ground, origin, options),

@@ -7,6 +7,7 @@
 //! While a partition moves, reads count the owners of one side, and the next one may count those of the
 //! other. So both sides are asked, and what is shown stands on a quorum of each.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -129,6 +130,11 @@ impl Eventual {
             return;
         }
         operation.receipt.acknowledged = operation.answers.keys().collect();
+        if let Some(same) = operation.agreed() {
+            // As it is almost always: nobody is behind, and all of a read quorum hold it.
+            let same = same.clone();
+            return self.answer_read(ground, token, &same);
+        }
         let merged = merge_all(operation.answers.values());
         if let Intent::Restore = operation.intent {
             return self.end_restore(ground, token, &merged);
@@ -191,7 +197,7 @@ impl Eventual {
             .collect();
         // No two have one dot.
         ordered::sort_by_key(&mut values, |value| core::cmp::Reverse((value.stamp, value.dot)));
-        let receipt = operation.receipt.clone();
+        let receipt = Box::new(operation.receipt.clone());
         let context = Context::of(&operation.key, merged.clock().clone());
         if !operation.awaits_readers(ground.reachable) {
             self.mend_late(ground, token);
@@ -235,6 +241,14 @@ impl Operation {
         let others = self.others.iter().flat_map(|group| &group.nodes);
         let others = others.filter(|node| !self.readers.contains(node));
         self.readers.iter().chain(others).copied()
+    }
+
+    /// What all that have answered hold, if they hold the very same and there is nobody else who must.
+    fn agreed(&self) -> Option<&Object> {
+        let alone = matches!(self.intent, Intent::Read) && self.others.is_none();
+        let mut answers = self.answers.values();
+        let first = answers.next().filter(|_| alone)?;
+        answers.all(|answer| answer == first).then_some(first.as_ref()?)
     }
 
     /// How many of those that count have answered.

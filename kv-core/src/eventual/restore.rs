@@ -47,7 +47,7 @@ impl Eventual {
             return;
         }
         let request = Request::Get { key: key.clone(), options: QuorumOptions::default() };
-        let Ok(mut operation) = Operation::new(ground, self.me, Origin::Nobody, request) else {
+        let Ok(mut operation) = Operation::new(ground, self.me, Origin::Nobody, &request) else {
             return;
         };
         operation.intent = Intent::Restore;

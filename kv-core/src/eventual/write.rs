@@ -3,6 +3,7 @@
 //! The local copy counts as confirmed at once, because the answer depends on its log position and is
 //! held in the outbox until that is durable; the messages to the other owners depend on it too.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
@@ -226,7 +227,7 @@ impl Eventual {
                 dot: writing.dot,
                 context: writing.context.clone(),
                 siblings: u32::try_from(writing.object.siblings().count()).unwrap_or(u32::MAX),
-                receipt: operation.receipt.clone(),
+                receipt: Box::new(operation.receipt.clone()),
             };
             self.finish(ground, token, Ok(reply));
         } else if writing

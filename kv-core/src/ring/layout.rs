@@ -170,7 +170,7 @@ impl Layout {
     /// was replaced too late. Those are written to, but count for nothing.
     #[must_use]
     pub fn filled_owners(&self, partition: PartitionId) -> Vec<NodeId> {
-        let mut owners = self.owners(partition);
+        let mut owners = self.ring.preference_list(partition, self.replicas);
         owners.retain(|node| self.holds_since(*node, self.ring_epoch));
         owners
     }

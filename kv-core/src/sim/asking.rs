@@ -53,7 +53,7 @@ impl World {
             Purpose::Session { .. } | Purpose::Settings | Purpose::FirstSettings => None,
         };
         self.clients.open(id, Open { node, purpose, gives_up });
-        self.tell(node, Input::Request { id, request });
+        self.tell(node, Input::Request { id, request: Box::new(request) });
     }
 
     /// The name of the next write of a client, if it gives its writes names. It opens its sessions first,

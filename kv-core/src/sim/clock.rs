@@ -79,6 +79,9 @@ const MILLION: u64 = 1_000_000;
 /// `span * times / over`, or the greatest number if that is less, and whether there is a rest.
 fn scale(span: u64, times: u64, over: u64) -> (u64, bool) {
     let over = over.max(1);
+    if times == over {
+        return (span, false);
+    }
     // For half a year it fits, and 128 bits take a browser far longer.
     if let Some(product) = span.checked_mul(times) {
         return (product / over, !product.is_multiple_of(over));

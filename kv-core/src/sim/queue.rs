@@ -1,25 +1,33 @@
 //! What happens next: entries by time and, at one time, in the order in which they were entered.
 //!
 //! That order is part of a run, so it must not depend on anything else. Entries can be withdrawn,
-//! because a crash ends what a node was waiting for.
-//!
-//! Tickets are in a heap and entries in slots beside it, so that finding the next one moves nothing but
-//! tickets. What is withdrawn leaves its ticket behind, which is thrown away when it comes up, or with
-//! all others of its kind once they are the larger part.
+//! because a crash ends what a node was waiting for. The next one is the last of the map, where taking it
+//! out moves no other.
 
-use alloc::collections::BinaryHeap;
-use alloc::vec::Vec;
-use core::cmp::Reverse;
+use core::cmp::{Ordering, Reverse};
 
-use crate::ordered;
+use crate::ordered::Map;
 use crate::time::Mono;
 
 /// Names an entry. Later entries have greater numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     at: Mono,
     number: u64,
-    slot: u32,
+}
+
+impl Ord for Ticket {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // As one number there is nothing to branch on.
+        let number = |ticket: &Self| u128::from(ticket.at.0) << 64 | u128::from(ticket.number);
+        number(self).cmp(&number(other))
+    }
+}
+
+impl PartialOrd for Ticket {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Ticket {
@@ -31,116 +39,53 @@ impl Ticket {
 
 #[derive(Clone, Debug)]
 pub(super) struct Queue<T> {
-    /// The soonest first. That of the next entry is never of one that was withdrawn.
-    tickets: BinaryHeap<Reverse<Ticket>>,
-    slots: Vec<Slot<T>>,
-    /// The slots that are empty.
-    free: Vec<u32>,
+    entries: Map<Reverse<Ticket>, T>,
     entered: u64,
 }
 
-#[derive(Clone, Debug)]
-struct Slot<T> {
-    /// That of the ticket of what is or was here.
-    number: u64,
-    entry: Option<T>,
-}
-
-/// So many tickets of withdrawn entries are no burden.
-const STALE_MIN: usize = 64;
-
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        let (tickets, slots, free) = (BinaryHeap::new(), Vec::new(), Vec::new());
-        Self { tickets, slots, free, entered: 0 }
+        Self { entries: Map::new(), entered: 0 }
     }
 }
 
 impl<T> Queue<T> {
     pub(super) fn enter(&mut self, at: Mono, entry: T) -> Ticket {
-        let number = self.entered;
+        let ticket = Ticket { at, number: self.entered };
         self.entered += 1;
-        let filled = Slot { number, entry: Some(entry) };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = filled;
-                slot
-            }
-            None => {
-                self.slots.push(filled);
-                // Memory ends long before 2^32 entries.
-                (self.slots.len() - 1) as u32
-            }
-        };
-        let ticket = Ticket { at, number, slot };
-        self.tickets.push(Reverse(ticket));
+        self.entries.insert(Reverse(ticket), entry);
         ticket
     }
 
     /// Takes an entry back; one that is no longer there is nothing to take.
     pub(super) fn withdraw(&mut self, ticket: Ticket) {
-        if self.empty(ticket).is_some() {
-            self.tidy();
-        }
+        self.entries.remove(&Reverse(ticket));
     }
 
     pub(super) fn withdraw_all(&mut self, mut which: impl FnMut(&T) -> bool) {
-        for (number, slot) in self.slots.iter_mut().enumerate() {
-            if slot.entry.take_if(|entry| which(entry)).is_some() {
-                self.free.push(number as u32);
-            }
-        }
-        self.tidy();
+        self.entries.retain(|_, entry| !which(entry));
     }
 
     /// All entries, in the order in which they are due.
     pub(super) fn entries(&self) -> impl Iterator<Item = &T> {
-        let mut tickets: Vec<Ticket> = self.tickets.iter().map(|Reverse(ticket)| *ticket).collect();
-        ordered::sort(&mut tickets);
-        tickets.into_iter().filter_map(|ticket| self.entry(ticket))
+        self.entries.values().rev()
     }
 
     /// When the next entry is due.
     pub(super) fn next(&self) -> Option<Mono> {
-        self.tickets.peek().map(|Reverse(ticket)| ticket.at)
+        self.entries.last_key_value().map(|(Reverse(ticket), _)| ticket.at)
     }
 
     pub(super) fn take(&mut self) -> Option<(Mono, T)> {
-        let Reverse(ticket) = self.tickets.pop()?;
-        let entry = self.empty(ticket)?;
-        self.tidy();
+        let (Reverse(ticket), entry) = self.entries.pop_last()?;
         Some((ticket.at, entry))
-    }
-
-    fn entry(&self, ticket: Ticket) -> Option<&T> {
-        let slot = self.slots.get(ticket.slot as usize)?;
-        slot.entry.as_ref().filter(|_| slot.number == ticket.number)
-    }
-
-    fn empty(&mut self, ticket: Ticket) -> Option<T> {
-        let slot = self.slots.get_mut(ticket.slot as usize)?;
-        let entry = slot.entry.take_if(|_| slot.number == ticket.number)?;
-        self.free.push(ticket.slot);
-        Some(entry)
-    }
-
-    /// Throws away the tickets of withdrawn entries that come next, or all of them if they are many.
-    fn tidy(&mut self) {
-        let there = self.slots.len() - self.free.len();
-        if self.tickets.len() > STALE_MIN + 2 * there {
-            let mut tickets = core::mem::take(&mut self.tickets);
-            tickets.retain(|Reverse(ticket)| self.entry(*ticket).is_some());
-            self.tickets = tickets;
-        }
-        while self.tickets.peek().is_some_and(|Reverse(next)| self.entry(*next).is_none()) {
-            self.tickets.pop();
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::collections::BTreeMap;
+    use alloc::vec::Vec;
 
     use super::*;
     use crate::rng::Rng;
@@ -187,7 +132,6 @@ mod tests {
                 }
             }
             assert_eq!(queue.next(), tree.first_key_value().map(|((at, _), _)| *at));
-            assert!(queue.tickets.len() <= STALE_MIN + 2 * tree.len());
         }
         assert!(queue.entries().eq(tree.values()));
     }

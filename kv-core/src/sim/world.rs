@@ -5,7 +5,6 @@
 //! an action is done at the end of its moment. That makes a run the same whether it is played event
 //! by event, in slices or at once, live or again.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -449,10 +448,7 @@ impl World {
                 self.queue.enter(self.after_disk(index), Due::Synced { node: index, upto });
             }
             Output::Job { id, job } => {
-                self.queue.enter(
-                    self.after_disk(index),
-                    Due::Job { node: index, id, job: Box::new(job) },
-                );
+                self.queue.enter(self.after_disk(index), Due::Job { node: index, id, job });
             }
             Output::Event(event) => self.record(index, event),
         }

@@ -4,6 +4,7 @@
 //! read immutable files and write files that nothing names yet, so nobody waits for them, and a crash in
 //! the middle leaves files that the next opening removes. Run again, a job writes the same bytes.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -64,7 +65,7 @@ pub enum Job {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobResult {
     /// Of [`Job::Flush`]: the table, if there was anything to write.
-    Flushed(Option<TableMeta>),
+    Flushed(Option<Box<TableMeta>>),
     /// Of [`Job::Compact`].
     Compacted {
         /// The tables that replace the inputs.
@@ -90,7 +91,8 @@ impl Job {
     pub fn run(&self, disk: &mut impl JobDisk) -> Result<JobResult, DiskError> {
         match self {
             Self::Flush { memtable, table, form, snapshots } => {
-                compaction::flush(memtable, *table, *form, snapshots, disk).map(JobResult::Flushed)
+                compaction::flush(memtable, *table, *form, snapshots, disk)
+                    .map(|table| JobResult::Flushed(table.map(Box::new)))
             }
             Self::Compact(compaction) => compaction.run(disk),
             Self::Install { root } => root::install(root, disk).map(|()| JobResult::Installed),

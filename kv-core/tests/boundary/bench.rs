@@ -63,7 +63,7 @@ impl Bench {
     pub(crate) fn request(&mut self, request: Request) -> RequestId {
         self.requests += 1;
         let id = RequestId(self.requests);
-        self.handle(Input::Request { id, request });
+        self.handle(Input::Request { id, request: Box::new(request) });
         id
     }
 

@@ -221,7 +221,7 @@ impl Net {
     pub(crate) fn request(&mut self, index: usize, request: Request) -> RequestId {
         self.requests += 1;
         let id = RequestId(self.requests);
-        self.handle(index, Input::Request { id, request });
+        self.handle(index, Input::Request { id, request: Box::new(request) });
         self.deliver();
         id
     }

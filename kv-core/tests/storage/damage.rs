@@ -466,7 +466,7 @@ fn flushed_table(history: &mut History) -> TableMeta {
     history.store.flush();
     let (_, job) = history.store.next_job().expect("a flush is due");
     match job.run(&mut history.disk) {
-        Ok(JobResult::Flushed(Some(table))) => table,
+        Ok(JobResult::Flushed(Some(table))) => *table,
         other => panic!("{other:?}"),
     }
 }

@@ -41,30 +41,24 @@ impl Line {
     /// before, unless it goes its own way; a copy always does.
     pub(super) fn send(&mut self, now: Mono, config: &NetworkConfig, lane: Lane) -> Fate {
         let link = self.own.unwrap_or_else(|| config.link());
-        let latency = self.latency(link, config);
+        let latency = latency(&mut self.rng, link, config);
         let lost = self.rng.chance(link.loss);
         let own_way = self.rng.chance(config.reordering);
         let copied = self.rng.chance(config.duplication);
-        let again = now + self.latency(link, config);
+        // What is drawn for the copy is seldom looked at.
+        let mut drawn = self.rng.clone();
+        self.rng.pass(LATENCY_DRAWS);
+        let again = (copied && !lost).then(|| now + self::latency(&mut drawn, link, config));
         let arrives = if own_way { now + latency } else { self.queue(now + latency, &[lane]) };
-        Fate { arrives, lost, again: (copied && !lost).then_some(again) }
+        Fate { arrives, lost, again }
     }
 
     /// When news of the link itself arrive that are sent now: behind everything that was sent before,
     /// and before everything that is sent after.
     pub(super) fn notify(&mut self, now: Mono, config: &NetworkConfig) -> Mono {
         let link = self.own.unwrap_or_else(|| config.link());
-        let latency = self.latency(link, config);
+        let latency = latency(&mut self.rng, link, config);
         self.queue(now + latency, &[Lane::Urgent, Lane::Bulk])
-    }
-
-    fn latency(&mut self, link: LinkConfig, config: &NetworkConfig) -> Micros {
-        let usual = self.rng.between(link.latency_min.0, link.latency_max.0);
-        let straggles = self.rng.chance(config.stragglers);
-        let longer = self.rng.between(usual, usual.saturating_mul(u64::from(config.straggle)));
-        let latency = if straggles { longer.min(SimConfig::DELAY_MAX.0) } else { usual };
-        // Nothing takes no time at all, so that every moment comes to an end.
-        Micros(latency.max(1))
     }
 
     fn queue(&mut self, at: Mono, lanes: &[Lane]) -> Mono {
@@ -75,4 +69,16 @@ impl Line {
         }
         at
     }
+}
+
+/// How many numbers [`latency`] draws.
+const LATENCY_DRAWS: u32 = 3;
+
+fn latency(rng: &mut Rng, link: LinkConfig, config: &NetworkConfig) -> Micros {
+    let usual = rng.between(link.latency_min.0, link.latency_max.0);
+    let straggles = rng.chance(config.stragglers);
+    let longer = rng.between(usual, usual.saturating_mul(u64::from(config.straggle)));
+    let latency = if straggles { longer.min(SimConfig::DELAY_MAX.0) } else { usual };
+    // Nothing takes no time at all, so that every moment comes to an end.
+    Micros(latency.max(1))
 }

@@ -106,7 +106,7 @@ impl Store {
     /// A job to be done, if one is due. To be asked until there is none, after anything that happened.
     /// Several may be under way; each ends with [`Self::job_done`].
     pub fn next_job(&mut self) -> Option<(JobId, Job)> {
-        if self.failure.is_some() {
+        if self.failure.is_some() || self.rests() {
             return None;
         }
         let (job, running) = self
@@ -129,7 +129,9 @@ impl Store {
         disk: &mut impl Disk,
     ) -> Option<Outcome> {
         match (self.work.running.remove(&id)?, result) {
-            (Running::Flush, Ok(JobResult::Flushed(table))) => Some(self.flushed(table)),
+            (Running::Flush, Ok(JobResult::Flushed(table))) => {
+                Some(self.flushed(table.map(|table| *table)))
+            }
             (Running::Compact(from), Ok(JobResult::Compacted { tables, lost })) => {
                 Some(self.compacted(&from, tables, lost))
             }
@@ -206,6 +208,15 @@ impl Store {
         });
     }
 
+    /// Whether there is nothing that a job could be about, as there is after almost any input.
+    fn rests(&self) -> bool {
+        let work = &self.work;
+        let installs = !work.pending.is_empty() || work.repair_slots;
+        let verifies = !self.log.unverified.is_empty() || work.scrub.1;
+        let removes = !work.garbage.is_empty();
+        !(installs || verifies || removes || work.may_compact()) && self.frozen.is_empty()
+    }
+
     fn install(&mut self) -> Option<(Job, Running)> {
         let work = &mut self.work;
         let installing = |running: &Running| matches!(running, Running::Install { .. });
@@ -255,8 +266,7 @@ impl Store {
     }
 
     fn compact(&mut self) -> Option<(Job, Running)> {
-        let work = &self.work;
-        if work.compacted || work.compacting || work.starved || work.compaction_starved {
+        if !self.work.may_compact() {
             return None;
         }
         let covered = self.covered();
@@ -457,6 +467,10 @@ impl Work {
             compaction_starved: false,
             strangers,
         }
+    }
+
+    fn may_compact(&self) -> bool {
+        !(self.compacted || self.compacting || self.starved || self.compaction_starved)
     }
 
     pub(super) fn running(&self) -> u64 {
