@@ -7,7 +7,8 @@
 //! and seldom what lies behind it in the list. That is fast up to some hundred thousand entries, and few
 //! entries are one piece of memory. Methods, order and encoded form are those of the trees.
 //!
-//! Left out: joining chunks that have become short. There are never more chunks than entries.
+//! Left out: joining chunks that have become short. There are never more chunks than entries,
+//! but for one that an empty map may keep.
 
 mod encoding;
 mod iter;

@@ -130,11 +130,6 @@ impl Eventual {
             return;
         }
         operation.receipt.acknowledged = operation.answers.keys().collect();
-        if let Some(same) = operation.agreed() {
-            // As it is almost always: nobody is behind, and all of a read quorum hold it.
-            let same = same.clone();
-            return self.answer_read(ground, token, &same);
-        }
         let merged = merge_all(operation.answers.values());
         if let Intent::Restore = operation.intent {
             return self.end_restore(ground, token, &merged);
@@ -144,17 +139,20 @@ impl Eventual {
             return self.begin_write(ground, token, Some(seen));
         }
         let stale = stale_among(&operation.answers, &merged);
+        // A read quorum has answered, so where nobody is behind only the other owners may lack it.
+        let heard =
+            |group: &Group| group.need <= group.count(|node| operation.answers.contains(*node));
+        let stands =
+            operation.others.as_ref().is_none_or(heard) || merged.is_level_with(&Object::default());
+        if (stale.is_empty() && stands) || !operation.blocking_repair {
+            return self.answer_read(ground, token, &merged);
+        }
         let fresh = |node: &NodeId| !stale.contains(node);
         let mut holders = Set::new();
         holders.extend(operation.answers.keys().filter(fresh));
         let readers = Group { nodes: operation.readers.clone(), need: operation.readers_needed };
         let groups = [Some(readers), operation.others.clone()].into_iter().flatten().collect();
-        let repair = Repair { merged: merged.clone(), holders, groups };
-        let stands = merged.is_level_with(&Object::default()) || repair.lacking().is_none();
-        if (stale.is_empty() && stands) || !operation.blocking_repair {
-            return self.answer_read(ground, token, &merged);
-        }
-        operation.phase = Phase::Repair(repair);
+        operation.phase = Phase::Repair(Repair { merged: merged.clone(), holders, groups });
         operation.receipt.repaired.clone_from(&stale);
         for node in stale {
             self.mend(ground, token, token, node, &merged);
@@ -241,14 +239,6 @@ impl Operation {
         let others = self.others.iter().flat_map(|group| &group.nodes);
         let others = others.filter(|node| !self.readers.contains(node));
         self.readers.iter().chain(others).copied()
-    }
-
-    /// What all that have answered hold, if they hold the very same and there is nobody else who must.
-    fn agreed(&self) -> Option<&Object> {
-        let alone = matches!(self.intent, Intent::Read) && self.others.is_none();
-        let mut answers = self.answers.values();
-        let first = answers.next().filter(|_| alone)?;
-        answers.all(|answer| answer == first).then_some(first.as_ref()?)
     }
 
     /// How many of those that count have answered.

@@ -33,6 +33,10 @@ fn a_map_behaves_like_a_tree() {
                 *map.entry(key).or_insert(round) += 1;
                 *tree.entry(key).or_insert(round) += 1;
             }
+            9 if round % 1_000 == 0 => {
+                map.clear();
+                tree.clear();
+            }
             9 if round % 2 == 0 => assert_eq!(map.pop_last(), tree.pop_last()),
             9 => assert_eq!(map.pop_first(), tree.pop_first()),
             _ if rng.below(20) != 0 => {

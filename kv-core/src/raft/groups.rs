@@ -131,17 +131,13 @@ impl Groups {
     /// Ends the turn: what the touched groups brought is written and sent.
     pub fn settle(&mut self, now: Mono, store: &mut Store, disk: &mut impl Disk, out: &mut Outbox) {
         while !self.touched.is_empty() {
-            let mut touched = core::mem::take(&mut self.touched);
+            let touched = core::mem::take(&mut self.touched);
             self.write(now, &touched, store, disk);
             let mut frames = Frames::default();
-            for id in &touched {
-                self.collect(*id, &mut frames);
+            for id in touched {
+                self.collect(id, &mut frames);
             }
             frames.send(out);
-            if self.touched.is_empty() {
-                touched.clear();
-                self.touched = touched;
-            }
         }
     }
 

@@ -4,30 +4,16 @@
 //! because a crash ends what a node was waiting for. The next one is the last of the map, where taking it
 //! out moves no other.
 
-use core::cmp::{Ordering, Reverse};
+use core::cmp::Reverse;
 
 use crate::ordered::Map;
 use crate::time::Mono;
 
 /// Names an entry. Later entries have greater numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket {
     at: Mono,
     number: u64,
-}
-
-impl Ord for Ticket {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // As one number there is nothing to branch on.
-        let number = |ticket: &Self| u128::from(ticket.at.0) << 64 | u128::from(ticket.number);
-        number(self).cmp(&number(other))
-    }
-}
-
-impl PartialOrd for Ticket {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 impl Ticket {

@@ -82,3 +82,17 @@ fn latency(rng: &mut Rng, link: LinkConfig, config: &NetworkConfig) -> Micros {
     // Nothing takes no time at all, so that every moment comes to an end.
     Micros(latency.max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_draws_as_many_numbers_as_are_left_out_for_it() {
+        let network = NetworkConfig::default();
+        let (mut drawn, mut passed) = (Rng::new(5), Rng::new(5));
+        latency(&mut drawn, network.link(), &network);
+        passed.pass(LATENCY_DRAWS);
+        assert_eq!(drawn.any(), passed.any());
+    }
+}
