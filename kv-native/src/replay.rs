@@ -8,9 +8,10 @@ use std::path::Path;
 use kv_core::BUILD;
 use kv_core::id::NodeId;
 use kv_core::journal::{self, JournalError, Replayed};
+use kv_core::sim::link::{self, LinkError};
 use kv_core::sim::timeline::Timeline;
 use kv_core::sim::trial::Schedule;
-use kv_core::sim::{ActionRefused, Run, World, link};
+use kv_core::sim::{ActionRefused, Run, World};
 use kv_core::time::Mono;
 
 use crate::cli::{End, output};
@@ -22,7 +23,12 @@ pub(crate) fn run(what: &str, show: bool) -> Result<(), End> {
         return node(&content, show);
     }
     let text = link_in(&String::from_utf8_lossy(&content));
-    let found = link::decode(&text).map_err(|error| End::misuse(error.to_string()))?;
+    let found = link::decode(&text).map_err(|error| match error {
+        LinkError::Damaged if content == what.as_bytes() => {
+            End::misuse(format!("there is no file of this name; if it is a link: {error}"))
+        }
+        _ => End::misuse(error.to_string()),
+    })?;
     let mut out = std::io::stdout().lock();
     let world = match show {
         true => trace(&found.run, &mut out)?,

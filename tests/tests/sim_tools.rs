@@ -99,7 +99,7 @@ fn the_journal_of_a_node_is_played_to_its_hash() {
 #[test]
 fn what_makes_no_sense_is_refused_with_words() {
     let cut = link::encode(&a_run());
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["sim", "--faults", "crash,flood"], "known are crash, pause, wipe, cut, loss, disk"),
         (&["sim", "--seeds", "5..3"], "comes after the last"),
         (&["sim", "--seeds", "many"], "is no number"),
@@ -107,6 +107,7 @@ fn what_makes_no_sense_is_refused_with_words() {
         (&["sim", "--seeds", "1..3", "--trace"], "name one seed"),
         (&["replay", &cut[..cut.len() / 2]], "link"),
         (&["replay", "AQ"], "format 1"),
+        (&["replay", "no-such.link"], "no file of this name"),
     ];
     for (arguments, words) in cases {
         let (code, _, err) = said(arguments);

@@ -4,8 +4,8 @@
 //! bound except that each ends at some time; a cluster may well lose every node at once. [`run`] is a
 //! whole run under attack, the same on every platform for a seed.
 //!
-//! In some runs the tables of one node rot: bits turn over, and reads give the bytes of another place. No
-//! other disk is lost in these.
+//! A third of the runs spares disks, in a third nodes lose theirs, and in a third the tables of one node
+//! rot: bits turn over, and reads give the bytes of another place.
 //!
 //! Left out is what the protocol is not built to survive: damage to a second disk before the first is
 //! filled again, and the loss of the disk of the node that is told to found the cluster.
@@ -27,6 +27,17 @@ use crate::rng::{Ratio, Rng};
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
 
+/// What happens to the disks of a run that no mending takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disks {
+    /// Nothing: they may be slow, full, or fail to sync.
+    Stay,
+    /// Nodes lose theirs.
+    GetLost,
+    /// The tables of one node rot.
+    Rot,
+}
+
 /// The opponent.
 #[derive(Clone, Debug)]
 pub struct Nemesis {
@@ -37,8 +48,8 @@ pub struct Nemesis {
     clients_choose: bool,
     /// The kinds of faults that it uses.
     faults: Faults,
-    /// Whether tables rot in this run, instead of disks being lost.
-    rots: bool,
+    /// What happens to disks in this run.
+    disks: Disks,
     /// The node whose tables do.
     rotten: Option<u16>,
     /// The data folders that it wiped last, by their nodes.
@@ -51,13 +62,13 @@ impl Nemesis {
     pub fn new(seed: u64) -> Self {
         let mut rng = Chance::Nemesis.generator(seed);
         let clients_choose = rng.below(3) == 0;
-        let rots = rng.below(3) == 0;
+        let disks = [Disks::Rot, Disks::GetLost, Disks::Stay][rng.below(3) as usize];
         Self {
             rng,
             replicas_max: REPLICAS,
             clients_choose,
             faults: Faults::ALL,
-            rots,
+            disks,
             rotten: None,
             folders: Map::new(),
         }
@@ -66,7 +77,11 @@ impl Nemesis {
     /// One that also changes the number of replicas, from 3 to this, and so moves partitions.
     #[must_use]
     pub fn moving_partitions(seed: u64, replicas_max: u64) -> Self {
-        Self { replicas_max: replicas_max.max(REPLICAS), rots: false, ..Self::new(seed) }
+        let mut nemesis = Self::new(seed);
+        if nemesis.disks == Disks::Rot {
+            nemesis.disks = Disks::GetLost;
+        }
+        Self { replicas_max: replicas_max.max(REPLICAS), ..nemesis }
     }
 
     /// The same one, using only these kinds of faults.
@@ -101,7 +116,7 @@ impl Nemesis {
             workload: Workload {
                 clients: self.rng.between(1, 20) as u16,
                 // What is to rot must have come as far as a table.
-                per_second: if self.rots { 240 } else { 80 },
+                per_second: if self.disks == Disks::Rot { 240 } else { 80 },
                 keys: self.rng.between(1, 12) as u32,
                 writes: Ratio::per_mille(600),
                 quorum: if self.clients_choose { self.majority() as u32 } else { 0 },
@@ -117,9 +132,11 @@ impl Nemesis {
         self.strike_now(world);
     }
 
-    /// When it strikes next. What is to rot must have been written first, by a cluster that is whole.
+    /// When it strikes next. What is to be lost or to rot must have been written first, by a cluster that is
+    /// whole.
     pub(super) fn next_strike(&mut self, now: Mono) -> Mono {
-        let calm = if self.rots && now == Mono::default() { CALM } else { Micros(0) };
+        let calm =
+            if self.disks != Disks::Stay && now == Mono::default() { CALM } else { Micros(0) };
         now + calm + Micros(self.rng.between(1, 300_000))
     }
 
@@ -146,7 +163,7 @@ impl Nemesis {
         let node = self.rng.below(nodes) as u16;
         let other = self.rng.below(nodes) as u16;
         let everyone = || 0..world.nodes();
-        match self.rng.below(if self.rots { 40 } else { 36 }) {
+        match self.rng.below(if self.disks == Disks::Stay { 35 } else { 40 }) {
             0..=2 => alloc::vec![Action::Crash { node }],
             3 | 4 => everyone().map(|node| Action::Crash { node }).collect(),
             5..=7 => alloc::vec![Action::Restart { node }],
@@ -167,8 +184,8 @@ impl Nemesis {
             32 => alloc::vec![Action::FailSync { node }],
             33 => alloc::vec![self.drift(node)],
             34 => alloc::vec![self.jump(node)],
-            35 => self.wipe(world, node).into_iter().collect(),
-            _ => self.rot(world, node).unwrap_or_default(),
+            _ if self.disks == Disks::Rot => self.rot(world, node).unwrap_or_default(),
+            _ => self.wipe(world, node).into_iter().collect(),
         }
     }
 
@@ -272,7 +289,7 @@ impl Nemesis {
         };
         let whole = (0..world.nodes()).all(|index| filled(index) == Some(true));
         let mine = layout.members.get(&world.node_id(node))?.incarnation;
-        if node == 0 || !whole || self.rots || !logs_spare(world, &founder, layout, node) {
+        if node == 0 || !whole || !logs_spare(world, &founder, layout, node) {
             return None;
         }
         self.folders.insert(node, mine);
@@ -339,7 +356,7 @@ impl Nemesis {
 /// How often it draws until it has something of a kind that it uses.
 const DRAWS: u32 = 100;
 
-/// How long a cluster whose tables rot is left alone at first.
+/// How long a cluster is left alone at first whose disks get lost or rot.
 const CALM: Micros = Micros::from_millis(4_000);
 
 /// How many bits of a table turn over at once.
