@@ -236,7 +236,7 @@ impl Cluster {
         let Some(layout) = &self.layout else {
             return Err(not_a_member());
         };
-        change::apply(layout, command)?;
+        change::changes(layout, command)?;
         let leader = self
             .leader
             .filter(|leader| *leader == self.me.node || self.linked.contains_key(leader));
@@ -250,7 +250,7 @@ impl Cluster {
 
     /// A member hands this node, which it thinks leads, a command.
     pub fn on_propose(&mut self, epoch: Epoch, command: ClusterCommand) {
-        if self.layout.as_ref().is_some_and(|layout| self.allows(layout, epoch, &command)) {
+        if self.layout.as_ref().is_some_and(|layout| Self::allows(layout, epoch, &command)) {
             self.proposals.push((epoch, command));
         }
     }
@@ -284,27 +284,31 @@ impl Cluster {
         self.leader = leader;
     }
 
-    /// A command is committed, at this entry of the log. Returns the layout that comes of it, if one
-    /// does: what is refused, or was applied before, changes nothing.
+    /// A command is committed, at this entry of the log. Returns what comes of the layout before, if
+    /// something does: what is refused, or was applied before, changes nothing.
     #[must_use]
-    pub fn apply(&self, at: Index, epoch: Epoch, command: &ClusterCommand) -> Option<Adoption> {
-        let layout = self.layout.as_ref()?;
+    pub fn apply(
+        before: &Layout,
+        at: Index,
+        epoch: Epoch,
+        command: &ClusterCommand,
+    ) -> Option<Layout> {
         // Newcomers may come in at the same time; anything else was meant for the layout it knew.
         let newcomer = matches!(command, ClusterCommand::AddMember { .. });
-        if at <= layout.at || !(newcomer || self.allows(layout, epoch, command)) {
+        if at <= before.at || !(newcomer || Self::allows(before, epoch, command)) {
             return None;
         }
-        let mut next = change::apply(layout, command).ok()?;
-        if next == *layout {
+        if !change::changes(before, command).ok()? {
             return None;
         }
+        let mut next = change::apply(before, command).ok()?;
         next.at = at;
-        Some(Adoption { layout: next, switched: false })
+        Some(next)
     }
 
     /// Whether a command proposed under an epoch still means what was meant. A report names the
     /// epoch that it is about, and speaks of no other.
-    fn allows(&self, layout: &Layout, epoch: Epoch, command: &ClusterCommand) -> bool {
+    fn allows(layout: &Layout, epoch: Epoch, command: &ClusterCommand) -> bool {
         let report = matches!(
             command,
             ClusterCommand::MoveDone { .. } | ClusterCommand::ShardSettled { .. }

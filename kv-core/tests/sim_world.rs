@@ -40,6 +40,25 @@ fn state(world: &World) -> (Mono, u64, u64, u64) {
 }
 
 #[test]
+fn nodes_that_join_together_do_not_write_a_layout_for_each() {
+    const NODES: u16 = 50;
+    let mut world = world(SimConfig { nodes: NODES, ..SimConfig::default() });
+    let (mut seen, mut layouts) = (0, 0);
+    let changes = |kind: &EventKind| matches!(kind, EventKind::LayoutChanged { .. });
+    while world.now() < Mono(2 * SECOND) {
+        world.run_until(Mono(2 * SECOND), 100);
+        layouts += world.trace_since(seen).filter(|entry| changes(&entry.event.kind)).count();
+        seen = world.trace_len();
+    }
+    for node in 0..NODES {
+        let layout = world.view(node).unwrap().layout.unwrap();
+        assert_eq!((layout.members.len(), layout.moving), (usize::from(NODES), None));
+    }
+    let each = layouts as u64 / u64::from(NODES);
+    assert!((1..=12).contains(&each), "each of {NODES} nodes wrote {each} layouts");
+}
+
+#[test]
 fn the_same_run_twice_is_the_same_run_and_another_seed_is_another() {
     let hash = |seed| nemesis::run(seed, 30).unwrap().hash();
     assert_eq!(hash(1), hash(1));

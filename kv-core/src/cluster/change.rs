@@ -54,63 +54,84 @@ pub fn found(
     }
 }
 
-/// The layout after a command. Equal epochs mean that nothing changed which others must know.
-pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, RequestError> {
-    let mut layout = before.clone();
-    let next = Epoch(before.epoch.0 + 1);
+/// Whether a command changes a layout at all; fails in words for the client if it is refused.
+pub fn changes(layout: &Layout, command: &ClusterCommand) -> Result<bool, RequestError> {
     match command {
         ClusterCommand::AddMember { name, incarnation, address } => {
             let node = NodeId::of_name(name);
             if layout.is_member(node, *incarnation) {
-                return Ok(layout);
+                return Ok(false);
             }
-            check_newcomer(&layout, node, name, address)?;
-            let member = Member {
-                name: name.clone(),
-                incarnation: *incarnation,
-                address: address.clone(),
-                since: next,
-            };
+            check_newcomer(layout, node, name, address).map(|()| true)
+        }
+        ClusterCommand::SetAddress { node, address } => {
+            let other = |member: &Member| member.address != *address;
+            Ok(layout.members.get(node).is_some_and(other) && address.len() <= ADDRESS_BYTES_MAX)
+        }
+        ClusterCommand::RemoveMember { node, force } => {
+            check_removal(layout, *node, *force).map(|()| true)
+        }
+        ClusterCommand::SetReplicas(replicas) => {
+            Setting::Replicas.check(*replicas).map_err(RequestError::Invalid)?;
+            let other = layout.replicas != *replicas;
+            if other && stage(layout) == Some(Stage::Switch) {
+                return Err(RequestError::Unavailable(String::from(
+                    "partitions are just finishing a move; nothing was changed, try again shortly",
+                )));
+            }
+            Ok(other)
+        }
+        ClusterCommand::MoveDone { node, since } => {
+            let noted = |moving: &Move| moving.done.contains(node) && !is_done(layout, moving);
+            let moving = layout.moving.as_ref().filter(|moving| moving.since == *since);
+            Ok(layout.members.contains_key(node) && moving.is_some_and(|moving| !noted(moving)))
+        }
+        ClusterCommand::ShardSettled { shard, since } => {
+            let shard = layout.shards.get(shard.0 as usize);
+            Ok(shard.is_some_and(|shard| shard.since == *since && !shard.settled))
+        }
+    }
+}
+
+/// The layout after a command. Equal epochs mean that nothing changed which others must know.
+pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, RequestError> {
+    let mut layout = before.clone();
+    if !changes(before, command)? {
+        return Ok(layout);
+    }
+    let next = Epoch(before.epoch.0 + 1);
+    match command {
+        ClusterCommand::AddMember { name, incarnation, address } => {
+            let (name, address) = (name.clone(), address.clone());
+            let node = NodeId::of_name(&name);
+            let member = Member { name, incarnation: *incarnation, address, since: next };
             layout.members.insert(node, member);
             move_partitions(&mut layout, next);
             place_shards(&mut layout, before);
         }
         ClusterCommand::SetAddress { node, address } => {
-            let Some(member) = layout.members.get_mut(node) else { return Ok(layout) };
-            if member.address == *address || address.len() > ADDRESS_BYTES_MAX {
-                return Ok(layout);
+            if let Some(member) = layout.members.get_mut(node) {
+                member.address.clone_from(address);
             }
-            member.address.clone_from(address);
         }
-        ClusterCommand::RemoveMember { node, force } => {
-            check_removal(&layout, *node, *force)?;
+        ClusterCommand::RemoveMember { node, .. } => {
             layout.members.remove(node);
             move_partitions(&mut layout, next);
             place_shards(&mut layout, before);
         }
         ClusterCommand::SetReplicas(replicas) => {
-            Setting::Replicas.check(*replicas).map_err(RequestError::Invalid)?;
-            if layout.replicas == *replicas {
-                return Ok(layout);
-            }
-            if stage(&layout) == Some(Stage::Switch) {
-                return Err(RequestError::Unavailable(String::from(
-                    "partitions are just finishing a move; nothing was changed, try again shortly",
-                )));
-            }
             move_partitions(&mut layout, next);
             layout.replicas = *replicas;
             place_shards(&mut layout, before);
         }
-        ClusterCommand::MoveDone { node, since } => {
-            if !note_done(&mut layout, *node, *since) {
+        ClusterCommand::MoveDone { node, .. } => {
+            if !note_done(&mut layout, *node) {
                 return Ok(layout);
             }
             finish_stage(&mut layout, next);
         }
-        ClusterCommand::ShardSettled { shard, since } => {
-            let shard = layout.shards.get_mut(shard.0 as usize);
-            if let Some(shard) = shard.filter(|shard| shard.since == *since) {
+        ClusterCommand::ShardSettled { shard, .. } => {
+            if let Some(shard) = layout.shards.get_mut(shard.0 as usize) {
                 shard.settled = true;
             }
             return Ok(layout);
@@ -224,12 +245,16 @@ fn place_shards(layout: &mut Layout, before: &Layout) {
 }
 
 /// Notes the report of a member; says whether the stage is complete with it.
-fn note_done(layout: &mut Layout, node: NodeId, since: Epoch) -> bool {
-    let Some(moving) = &mut layout.moving else { return false };
-    if moving.since != since || !layout.members.contains_key(&node) {
-        return false;
+fn note_done(layout: &mut Layout, node: NodeId) -> bool {
+    if let Some(moving) = &mut layout.moving {
+        moving.done.insert(node);
     }
-    moving.done.insert(node);
+    layout.moving.as_ref().is_some_and(|moving| is_done(layout, moving))
+}
+
+/// Whether all members have done their part. The one that was waited for may have been removed; then the
+/// next report of any other carries the move on.
+fn is_done(layout: &Layout, moving: &Move) -> bool {
     layout.members.keys().all(|member| moving.done.contains(member))
 }
 

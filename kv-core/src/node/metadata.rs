@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::Node;
-use crate::cluster::{Adoption, change};
+use crate::cluster::{Adoption, Cluster, change};
 use crate::codec;
 use crate::disk::Disk;
 use crate::event::{EventKind, raft};
@@ -146,24 +146,23 @@ impl Node {
         }
     }
 
-    /// Applies what is committed. Returns whether there was anything.
+    /// Applies what is committed, and lives by what comes of all of it: of a hundred nodes that join
+    /// together nobody has to write a hundred layouts. Returns whether there was anything.
     fn apply_metadata(&mut self, now: Now, disk: &mut impl Disk) -> bool {
-        let mut any = false;
+        let (mut entries, mut after) = (Vec::new(), None);
         while let Some(entry) = self.groups.next_committed(METADATA) {
-            any = true;
-            let kept = entry.clone();
-            let Entry { id, payload: Payload::Command(command) } = entry else { continue };
-            let Ok((epoch, command)) = codec::decode::<(Epoch, ClusterCommand)>(&command) else {
-                continue; // Of another release. All replicas of this one pass over it.
-            };
-            if let Some(adoption) = self.cluster.apply(id.index, epoch, &command)
-                && !self.adopt_committed(now, adoption, disk)
-            {
-                self.groups.put_back(now.mono, METADATA, kept);
-                return false;
+            let before = after.as_ref().or_else(|| self.cluster.layout());
+            after = before.and_then(|before| layout_after(before, &entry)).or(after);
+            entries.push(entry);
+        }
+        let Some(layout) = after else { return !entries.is_empty() };
+        let adopted = self.adopt_committed(now, Adoption { layout, switched: false }, disk);
+        if !adopted {
+            for entry in entries.into_iter().rev() {
+                self.groups.put_back(now.mono, METADATA, entry);
             }
         }
-        any
+        adopted
     }
 
     /// Lives by a layout that is committed, or notes a report in it. Returns false if there is no room.
@@ -261,4 +260,12 @@ impl Node {
         let hello = self.cluster.hello();
         Replica { node: hello.node, incarnation: hello.incarnation }
     }
+}
+
+/// The layout after a committed entry, if the entry changes it.
+fn layout_after(before: &Layout, entry: &Entry) -> Option<Layout> {
+    let Payload::Command(command) = &entry.payload else { return None };
+    // One of another release cannot be read. All replicas of this one pass over it.
+    let (epoch, command) = codec::decode::<(Epoch, ClusterCommand)>(command).ok()?;
+    Cluster::apply(before, entry.id.index, epoch, &command)
 }
