@@ -69,10 +69,13 @@ enum Goal {
     Before(Place),
 }
 
-/// The most moments that all branches together keep.
-const KEPT_MAX: usize = 64;
+/// The most moments that all branches together keep, and the fewest that they may.
+const KEPT: core::ops::RangeInclusive<usize> = 8..=64;
 
-/// How many events lie between two of them at first.
+/// How many nodes these may have in all: a moment of a large cluster takes more memory, and time to copy.
+const KEPT_NODES: usize = 640;
+
+/// How many events lie between two moments at first, for each ten nodes.
 const SPACING: u64 = 512;
 
 /// The most branches of a timeline.
@@ -107,7 +110,8 @@ impl Branch {
         let mut kept = Map::new();
         kept.insert(place(world), world.clone());
         let (actions, end) = (world.actions().to_vec(), Target::of(world));
-        Self { parent, actions, end, kept, spacing: SPACING }
+        let spacing = SPACING * u64::from(world.nodes().div_ceil(10));
+        Self { parent, actions, end, kept, spacing }
     }
 
     /// After how many events in all the next moment is to be kept.
@@ -343,7 +347,9 @@ impl Timeline {
             return;
         }
         branch.kept.insert(place(&self.world), self.world.clone());
-        if self.branches.iter().map(|branch| branch.kept.len()).sum::<usize>() > KEPT_MAX
+        let nodes = usize::from(self.world.nodes()).max(1);
+        let most = (KEPT_NODES / nodes).clamp(*KEPT.start(), *KEPT.end());
+        if self.branches.iter().map(|branch| branch.kept.len()).sum::<usize>() > most
             && let Some(most) = self.branches.iter_mut().max_by_key(|branch| branch.kept.len())
         {
             most.thin();
@@ -426,5 +432,22 @@ impl Timeline {
         if (here.at, here.steps) > (end.at, end.steps) {
             *end = here;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_a_cluster_is_the_fewer_moments_are_kept() {
+        let kept = |nodes, until| {
+            let config = SimConfig { nodes, ..SimConfig::default() };
+            let mut timeline = Timeline::new(config).unwrap();
+            while !timeline.run_until(Mono(until), 1_000).unwrap() {}
+            timeline.branches[0].kept.len()
+        };
+        assert!((33..=64).contains(&kept(9, 120_000_000)));
+        assert!((5..=8).contains(&kept(100, 2_000_000)));
     }
 }
