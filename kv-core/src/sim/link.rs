@@ -1,7 +1,7 @@
 //! A run as a short text, to be put into an address and sent to somebody.
 //!
-//! The text is base64url of: the version of this format, the build of the core that made it, and the
-//! [`Run`]. Times are written as steps from one action to the next, in milliseconds where they are
+//! The text is base64url of: the version of this format, the build of the core that made it, the [`Run`],
+//! and a CRC-32 of all that, so that a changed character is not taken for another run. Times are written as steps from one action to the next, in milliseconds where they are
 //! whole, so an action costs a few bytes. A link is foreign input: it is bounded, and whatever is
 //! wrong with it is an error that says what to do.
 //!
@@ -36,6 +36,13 @@ pub struct Link {
 pub fn encode(run: &Run) -> String {
     let mut bytes = alloc::vec![FORMAT];
     bytes.extend_from_slice(&codec::encode(&(BUILD, Packed::of(run))));
+    sealed(bytes)
+}
+
+/// The text of what a link holds.
+fn sealed(mut bytes: Vec<u8>) -> String {
+    let sum = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
@@ -46,9 +53,14 @@ pub fn decode(text: &str) -> Result<Link, LinkError> {
         return Err(LinkError::TooLong);
     }
     let bytes = URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| LinkError::Damaged)?;
-    let (&format, rest) = bytes.split_first().ok_or(LinkError::Damaged)?;
+    let &format = bytes.first().ok_or(LinkError::Damaged)?;
     if format != FORMAT {
         return Err(LinkError::Format(format));
+    }
+    let (whole, sum) = bytes.split_last_chunk().ok_or(LinkError::Damaged)?;
+    let [_, rest @ ..] = whole else { return Err(LinkError::Damaged) };
+    if u32::from_le_bytes(*sum) != crc32fast::hash(whole) {
+        return Err(LinkError::Damaged);
     }
     // The build comes first, so that a run which only that build can read is refused by its name.
     let (build, rest) =
@@ -64,7 +76,7 @@ pub fn decode(text: &str) -> Result<Link, LinkError> {
 }
 
 /// The version of the format of links.
-pub const FORMAT: u8 = 2;
+pub const FORMAT: u8 = 3;
 
 /// The longest text that is looked at, in bytes.
 const TEXT_MAX: usize = 256 * 1_024;
@@ -251,6 +263,17 @@ mod tests {
     }
 
     #[test]
+    fn every_changed_bit_is_noticed() {
+        let bytes = URL_SAFE_NO_PAD.decode(encode(&run(3))).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let expected = if bit < 8 { LinkError::Format(changed[0]) } else { LinkError::Damaged };
+            assert_eq!(decode(&URL_SAFE_NO_PAD.encode(changed)), Err(expected), "bit {bit}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         assert_eq!(decode(""), Err(LinkError::Damaged));
@@ -259,12 +282,12 @@ mod tests {
         let old = decode(&text(&[1, 1, 2])).unwrap_err();
         assert_eq!(
             format!("{old}"),
-            "the link has format 1, and this release reads format 2; open it with the release that made it"
+            "the link has format 1, and this release reads format 3; open it with the release that made it"
         );
         assert_eq!(decode(&"A".repeat(TEXT_MAX + 1)), Err(LinkError::TooLong));
         let mut other = alloc::vec![FORMAT];
         other.extend_from_slice(&codec::encode(&("0123", 77_u64)));
-        assert_eq!(decode(&text(&other)), Err(LinkError::Build("0123".into())));
+        assert_eq!(decode(&sealed(other)), Err(LinkError::Build("0123".into())));
         let mut none = run(0);
         none.config.nodes = 0;
         assert!(matches!(decode(&encode(&none)), Err(LinkError::Impossible(_))));
