@@ -605,6 +605,16 @@ impl Group {
         self.core.group
     }
 
+    /// Up to which entry another replica has the log on disk, as far as the leader has heard. Nobody else
+    /// knows.
+    #[must_use]
+    pub fn matched(&self, replica: Replica) -> Index {
+        match &self.role {
+            Role::Leader(leader) => leader.matched(replica),
+            _ => Index(0),
+        }
+    }
+
     /// The membership in force.
     #[must_use]
     pub fn membership(&self) -> &Membership {

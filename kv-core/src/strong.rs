@@ -373,11 +373,12 @@ impl Strong {
     /// When [`Self::on_timer`] wants to be called.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        if self.due || !self.busy.is_empty() {
+        if self.due {
             return Some(self.now);
         }
         let first = |set: &Set<(Mono, Token)>| set.first().map(|(at, _)| *at);
-        crate::timers::earliest(first(&self.deadlines), first(&self.retries))
+        let waiting = crate::timers::earliest(first(&self.deadlines), first(&self.retries));
+        crate::timers::earliest(waiting, self.busy_at())
     }
 
     /// Ends operations whose time is over, tries those again whose time has come, and lets what has

@@ -336,14 +336,16 @@ impl Node {
         }
     }
 
-    /// Hands a shard on to a voter that can be reached. If that comes to nothing, or another transfer is under
-    /// way, it is tried again with the next turn.
+    /// Hands a shard on to the voter that has most of the log of those that can be reached: one that lacks the
+    /// state might wait for it for ever. If that comes to nothing, or another transfer is under way, it is tried
+    /// again with the next turn.
     fn pass_on_leading(&mut self, now: Now, shard: ShardId) {
         let reachable = self.gossip.reachable();
         let Some(group) = self.groups.get(shard.group()) else { return };
         let me = group.me();
-        let mut others = group.membership().voters.iter().filter(|voter| **voter != me);
-        let next = others.find(|voter| reachable.contains(&voter.node)).copied();
+        let others = group.membership().voters.iter().filter(|voter| **voter != me);
+        let others = others.filter(|voter| reachable.contains(&voter.node));
+        let next = others.max_by_key(|voter| group.matched(**voter)).copied();
         // Who has nobody to hand it on to has nothing to do for it either.
         if let Some((next, group)) = next.zip(self.groups.touch(shard.group())) {
             let _ = group.transfer(now.mono, next);
@@ -362,6 +364,7 @@ impl Node {
             let chunk = group.received_chunk(number, &mut self.store, &*disk);
             // What cannot be read or written now is tried again with the next input.
             let Ok(Some(bytes)) = chunk else {
+                self.strong.pause_transfer(now.mono, shard);
                 if let Err(fault) = chunk {
                     self.note_damage(shard, &fault);
                     if fault.error.is_none() {
@@ -378,6 +381,9 @@ impl Node {
             let taken = strong.install_chunk(shard, &bytes, upto, store, disk);
             if let Err(NotApplied::Unreadable(fault)) = &taken {
                 self.note_damage(shard, fault);
+            }
+            if taken.is_err() {
+                self.strong.pause_transfer(now.mono, shard);
             }
             if taken.is_err() || upto.is_none() {
                 return;

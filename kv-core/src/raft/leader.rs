@@ -115,15 +115,16 @@ impl Leader {
         }
     }
 
+    /// Up to which entry another replica has the log on disk, as far as this one has heard.
+    pub(super) fn matched(&self, replica: Replica) -> Index {
+        self.peers.get(&replica).map_or(Index(0), |progress| progress.matched)
+    }
+
     /// Commits what a quorum has on disk.
     pub(super) fn count(&mut self, core: &mut Core, now: Mono) -> Fate {
         let own = core.log.durable();
         let has = |replica: Replica| {
-            if replica == core.me {
-                own
-            } else {
-                self.peers.get(&replica).map_or(Index(0), |progress| progress.matched)
-            }
+            if replica == core.me { own } else { self.matched(replica) }
         };
         let reached = quorum::reached(core.membership(), has);
         let own = core.log.term(reached) == Some(core.term) || planted(Bug::OldTermCommitted);
@@ -194,8 +195,7 @@ impl Leader {
 
     /// Tells the next leader to stand, if it has everything.
     fn hand_on(&mut self, core: &mut Core, to: Replica) {
-        let complete =
-            self.peers.get(&to).is_some_and(|progress| progress.matched == core.log.last().index);
+        let complete = self.matched(to) == core.log.last().index;
         if complete || planted(Bug::SuccessorBehind) {
             core.send(to, After::Nothing, RaftBody::TimeoutNow);
         }

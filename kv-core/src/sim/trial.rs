@@ -105,6 +105,8 @@ impl Default for Plan {
 
 /// How long a cluster may take to be whole once nothing is broken any more.
 const RECOVERY: Micros = Micros::from_millis(8_000);
+/// What a node does by itself is done by then.
+const GRACE: Micros = Micros::from_millis(500);
 /// Longer than any request may take: two seconds by a clock that runs a tenth too slow, and then two of
 /// the slowest syncs before the answer leaves.
 const PATIENCE: Micros = Micros::from_millis(2_700);
@@ -263,6 +265,10 @@ impl Trial {
     fn recover(&mut self) {
         Nemesis::relent(&mut self.world);
         self.pass(RECOVERY);
+        if state::whole(&self.world).is_err() {
+            // A node may just be busy with damage that it has only now found.
+            self.pass(GRACE);
+        }
         if let Err(words) = state::whole(&self.world) {
             self.object(Promise::Recovery, words);
         }

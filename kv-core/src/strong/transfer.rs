@@ -20,9 +20,13 @@ use crate::disk::Disk;
 use crate::hash;
 use crate::id::{Index, ShardId};
 use crate::storage::{Batch, Direction, Snapshot, Store, Unreadable};
+use crate::time::{Micros, Mono};
 
 /// How many bytes of keys and values a chunk has, about.
 const CHUNK_BYTES: usize = 256 << 10;
+
+/// How long a transfer waits that cannot go on.
+const PAUSE: Micros = Micros::from_millis(100);
 
 /// States on their way from here, and to here.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +35,8 @@ pub(super) struct Transfer {
     made: Option<Made>,
     /// How many chunks of a received state are in the store.
     installed: u32,
+    /// When it goes on.
+    due: Mono,
 }
 
 /// A state whose hashes are being taken.
@@ -86,16 +92,33 @@ impl Strong {
         self.busy.insert(shard);
     }
 
+    /// When a state that is being made or taken over goes on.
+    pub(super) fn busy_at(&self) -> Option<Mono> {
+        let held = self.busy.iter().filter_map(|shard| self.held.get(shard));
+        held.map(|held| held.transfer.due.max(self.now)).min()
+    }
+
+    /// The disk refused a step: the next one is taken a while later, lest a node does nothing else.
+    pub fn pause_transfer(&mut self, now: Mono, shard: ShardId) {
+        if let Some(held) = self.held.get_mut(&shard) {
+            held.transfer.due = now + PAUSE;
+        }
+    }
+
     /// Goes on with one chunk of each state that is being made.
     pub fn make_states(&mut self, store: &mut Store, disk: &impl Disk) {
         for shard in self.busy.iter().copied().collect::<Vec<_>>() {
             let Some(held) = self.held.get_mut(&shard) else { continue };
+            if self.now < held.transfer.due {
+                continue;
+            }
             let Some(making) = &mut held.transfer.making else { continue };
             let Some(begin) = making.begins.last() else { continue };
-            // What cannot be read now is read again with the next step, if this node still leads.
             let (bytes, next) = match chunk(shard, &making.snapshot, begin, store, disk) {
                 Ok(made) => made,
                 Err(fault) => {
+                    // It may only have gone astray, so it is tried again, if this node still leads then.
+                    held.transfer.due = self.now + PAUSE;
                     self.unreadable.insert(shard, fault);
                     continue;
                 }
