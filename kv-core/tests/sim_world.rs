@@ -337,7 +337,7 @@ fn a_fault_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
     let wrong = Ratio { numerator: 3, denominator: 2 };
     for (action, words) in [
         (Action::Pause { node: 2 }, "n3 is down"),
-        (Action::Resume { node: 0 }, "n1 is not paused"),
+        (Action::Resume { node: 0 }, "n1 is not suspended"),
         (Action::Pause { node: 7 }, "no node number 7"),
         (Action::Wipe { node: 3 }, "no node number 3"),
         (own(9, 3, Ratio::ZERO), "shortest latency"),
@@ -366,7 +366,7 @@ fn a_fault_that_makes_no_sense_is_refused_in_words_and_changes_nothing() {
     assert!(refused.0.contains("n3 has nothing on its disk"), "{refused}");
     world.act(Action::Pause { node: 0 }).unwrap();
     let refused = world.act(Action::Pause { node: 0 }).unwrap_err();
-    assert!(refused.0.contains("n1 is paused already"), "{refused}");
+    assert!(refused.0.contains("n1 is suspended already"), "{refused}");
 }
 
 #[test]

@@ -28,11 +28,13 @@ impl World {
                 refuse(format!("{} is running; crash it first", self.name(*node)?))
             }
             Action::Pause { node } if self.is_paused(*node) => {
-                refuse(format!("{} is paused already", self.name(*node)?))
+                refuse(format!("{} is suspended already", self.name(*node)?))
             }
-            Action::Pause { node } => self.check_up(*node, "is down; only what runs can be paused"),
+            Action::Pause { node } => {
+                self.check_up(*node, "is down; only what runs can be suspended")
+            }
             Action::Resume { node } if self.name(*node).is_ok() && !self.is_paused(*node) => {
-                refuse(format!("{} is not paused", self.name(*node)?))
+                refuse(format!("{} is not suspended", self.name(*node)?))
             }
             Action::Wipe { node } => self.check_wipe(*node),
             Action::Cut { from, to } | Action::Mend { from, to } => {

@@ -3,7 +3,7 @@
  * button that opens the inspector.
  *
  * State shows by shape and word, never by hue: up is solid, down is hollow and says so, suspected is
- * dashed, paused is dotted, the leader of the metadata group has a double ring, a hollow triangle asks
+ * dashed, suspended is dotted, the leader of the metadata group has a double ring, a hollow triangle asks
  * whether it would be elected, a solid one stands for election. Below a disc stands the term its node
  * knows. Elements are made once per run and only
  * what differs is set.
@@ -128,7 +128,8 @@ export class Nodes {
 
 /** The small line in a disc. */
 function noteOf(frame: Frame, node: number, state: NodeState): string {
-  if (state === 'down' || state === 'halted' || state === 'paused') return state;
+  if (state === 'paused') return 'suspended';
+  if (state === 'down' || state === 'halted') return state;
   if (state === 'suspected' && !standing(frame, node)) return count(frame.nodes.suspectedBy[node]!, 'doubt');
   if ((frame.nodes.flags[node]! & NodeFlag.full) !== 0) return 'disk full';
   // The whole word is wider than a disc.

@@ -24,7 +24,7 @@ export interface Window {
 export interface Lane {
   readonly node: number;
   readonly up: boolean;
-  /** Its role; that it is down, halted or paused comes first. */
+  /** Its role; that it is down, halted or suspended comes first. */
   readonly role: string;
   readonly leads: boolean;
   readonly term: number;
@@ -100,7 +100,7 @@ function lane(frame: Frame, node: number, window: Window): Lane {
 function stateWord(flags: number): string | null {
   if ((flags & NodeFlag.halted) !== 0) return 'halted';
   if ((flags & NodeFlag.up) === 0) return 'down';
-  return (flags & NodeFlag.paused) !== 0 ? 'paused' : null;
+  return (flags & NodeFlag.paused) !== 0 ? 'suspended' : null;
 }
 
 /** Who led when, from the numbers of `Sim.elections`: of each election its time, the node and its term. */

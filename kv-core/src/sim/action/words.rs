@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Action, ClientOperation, StrongOperation};
+use crate::rng::Ratio;
 use crate::sim::config::{LinkConfig, NetworkConfig, Workload};
 
 impl Action {
@@ -15,7 +16,7 @@ impl Action {
         match self {
             Self::Crash { node } => format!("crash {}", name(*node)),
             Self::Restart { node } => format!("restart {}", name(*node)),
-            Self::Pause { node } => format!("pause {}", name(*node)),
+            Self::Pause { node } => format!("suspend {}", name(*node)),
             Self::Resume { node } => format!("resume {}", name(*node)),
             Self::Wipe { node } => format!("wipe the disk of {}", name(*node)),
             Self::Set { node, changes } => {
@@ -29,8 +30,12 @@ impl Action {
                 format!("ask {}: {}", name(*node), operation.words())
             }
             Self::Workload(workload) => {
-                let Workload { clients, per_second, .. } = workload;
-                format!("{clients} clients: {per_second} operations per second")
+                let Workload { clients, per_second, strong, .. } = workload;
+                let mut words = format!("{clients} clients: {per_second} operations per second");
+                if strong.numerator > 0 {
+                    words += &format!(", {} of them strong", ratio(*strong));
+                }
+                words
             }
             Self::Fill { .. }
             | Self::Free { .. }
@@ -77,8 +82,7 @@ impl Action {
             }
             Self::Jump { node, by } => {
                 let way = if *by < 0 { "back" } else { "ahead" };
-                let by = by.unsigned_abs() / 1_000;
-                format!("set the time of {} {way} by {by} ms", name(*node))
+                format!("set the time of {} {way} by {}", name(*node), span(by.unsigned_abs()))
             }
             _ => String::new(),
         }
@@ -208,9 +212,37 @@ fn way(from: u16, to: u16) -> String {
 fn pace(ppm: i32) -> String {
     match ppm {
         0 => "as it should".to_owned(),
-        1.. => format!("{ppm} parts per million too fast"),
-        _ => format!("{} parts per million too slow", ppm.unsigned_abs()),
+        1.. => format!("{} too fast", share(ppm.unsigned_abs())),
+        _ => format!("{} too slow", share(ppm.unsigned_abs())),
     }
+}
+
+/// So many parts per million; in percent where that is a whole number.
+fn share(ppm: u32) -> String {
+    const PERCENT: u32 = 10_000;
+    match ppm % PERCENT {
+        0 => format!("{} %", ppm / PERCENT),
+        _ => format!("{ppm} parts per million"),
+    }
+}
+
+/// In percent where that is a whole number.
+fn ratio(Ratio { numerator, denominator }: Ratio) -> String {
+    let percent = (u64::from(numerator) * 100).checked_div(u64::from(denominator));
+    match percent {
+        Some(percent) if percent * u64::from(denominator) == u64::from(numerator) * 100 => {
+            format!("{percent} %")
+        }
+        _ => format!("{numerator} of {denominator}"),
+    }
+}
+
+/// A time in microseconds, in the greatest unit of which it is a whole number.
+fn span(micros: u64) -> String {
+    let millis = micros / 1_000;
+    let units = [(3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+    let whole = units.iter().find(|(unit, _)| millis > 0 && millis.is_multiple_of(*unit));
+    whole.map_or_else(|| format!("{millis} ms"), |(unit, name)| format!("{} {name}", millis / unit))
 }
 
 fn network_words(network: &NetworkConfig) -> String {
@@ -236,4 +268,26 @@ fn link_words(link: &LinkConfig) -> String {
         link.loss.numerator,
         link.loss.denominator
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_said_as_people_say_them() {
+        let words = |action: Action| action.words();
+        let drift = |ppm| words(Action::Drift { node: 2, ppm });
+        assert_eq!(drift(100_000), "let the clock of n3 run 10 % too fast");
+        assert_eq!(drift(-1_500), "let the clock of n3 run 1500 parts per million too slow");
+        let jump = |by| words(Action::Jump { node: 0, by });
+        assert_eq!(jump(3_600_000_000), "set the time of n1 ahead by 1 h");
+        assert_eq!(jump(-90_000_000), "set the time of n1 back by 90 s");
+        assert_eq!(jump(1_500_000), "set the time of n1 ahead by 1500 ms");
+        let workload =
+            Workload { per_second: 3, strong: Ratio::per_mille(250), ..Workload::default() };
+        let strong = words(Action::Workload(workload));
+        assert_eq!(strong, "4 clients: 3 operations per second, 25 % of them strong");
+        assert_eq!(ratio(Ratio::per_mille(333)), "333 of 1000");
+    }
 }
