@@ -234,9 +234,9 @@ fn the_verdict_is_that_of_the_moment_and_of_its_branch() {
     timeline.act(Action::Set { node: 0, changes: majority }).unwrap();
     verdicts.follow(&timeline);
     assert_eq!(timeline.branch(), 1);
-    let begun = verdicts.judged(&timeline);
+    let begun = verdicts.judged(&timeline, Demand::Latest);
     run(&mut timeline, &mut verdicts, end);
-    assert!(verdicts.judged(&timeline) > begun + 500);
+    assert!(verdicts.judged(&timeline, Demand::Latest) > begun + 500);
     seek(&mut timeline, 0, end);
     assert_eq!(verdicts.judge(&timeline, Demand::Latest).objection(), Some(&objection));
 }
@@ -247,13 +247,13 @@ fn of_a_very_long_run_only_the_latest_operations_are_judged_and_the_judges_say_s
     let config = SimConfig { nodes: 3, workload, ..SimConfig::default() };
     let mut timeline = Timeline::new(config).unwrap();
     let mut verdicts = Verdicts::default();
-    while verdicts.judged(&timeline) < Verdicts::OPERATIONS_MAX {
+    while verdicts.judged(&timeline, Demand::Latest) < Verdicts::OPERATIONS_MAX {
         timeline.run_until(timeline.world().now() + SECOND, 256).unwrap();
         verdicts.follow(&timeline);
     }
     timeline.run_until(timeline.world().now() + SECOND, 256).unwrap();
     verdicts.follow(&timeline);
-    assert_eq!(verdicts.judged(&timeline), Verdicts::OPERATIONS_MAX);
+    assert_eq!(verdicts.judged(&timeline, Demand::Latest), Verdicts::OPERATIONS_MAX);
     assert_eq!(verdicts.judge(&timeline, Demand::Latest), Verdict::Holds);
     assert!(matches!(verdicts.judge(&timeline, Demand::Sound), Verdict::Undecided(_)));
 }

@@ -139,11 +139,6 @@ impl Sim {
         all(travel::verdicts(&mut self.verdicts, &self.timeline, &self.names).into_iter())
     }
 
-    /// How many operations they have judged.
-    pub fn judged(&self) -> u32 {
-        self.verdicts.judged(&self.timeline) as u32
-    }
-
     /// The time, in microseconds.
     pub fn now(&self) -> f64 {
         self.world().now().0 as f64

@@ -45,6 +45,8 @@ pub struct VerdictObject {
     pub promise: String,
     /// What is wrong, or why nothing is decided.
     pub words: String,
+    /// How many operations were judged: those of the keyspace that it is about.
+    pub judged: u64,
     /// When that was complete, in microseconds.
     pub at_us: u64,
     /// The operations that contradict each other.
@@ -110,6 +112,7 @@ pub(crate) fn verdicts(
             says: Says::Holds,
             promise: String::new(),
             words: String::new(),
+            judged: verdicts.judged(timeline, demand) as u64,
             at_us: 0,
             operations: Vec::new(),
             more: 0,

@@ -4,6 +4,7 @@
 
 use kv_core::event::{Cause, Severity};
 use kv_core::id::NodeId;
+use kv_core::request::strong::StrongReply;
 use kv_core::request::{Receipt, Reply};
 use kv_core::sim::action::text;
 use kv_core::sim::{OperationRecord, TimedAction, TraceEntry, World};
@@ -143,6 +144,8 @@ pub struct OperationLine {
     pub words: String,
     /// The key.
     pub key: String,
+    /// Whether it was of the strong keyspace.
+    pub strong: bool,
     /// Whether a generated client asked, rather than the reader.
     pub generated: bool,
     /// When, in microseconds.
@@ -219,6 +222,7 @@ impl OperationLine {
             node: record.node,
             words,
             key,
+            strong: record.operation.is_strong(),
             generated: record.client.is_some(),
             called_us: record.called.0,
             outcome,
@@ -254,6 +258,11 @@ fn reply_words(reply: &Reply) -> String {
         Reply::Written { siblings: 0 | 1, .. } => "written".into(),
         Reply::Written { siblings, .. } => format!("written beside {} others", siblings - 1),
         Reply::Keys(keys) => format!("{} keys", keys.len()),
+        Reply::Strong(StrongReply::Value { record: Some(record), .. }) => text(&record.value),
+        Reply::Strong(StrongReply::Value { record: None, .. }) => "there is no such key".into(),
+        Reply::Strong(StrongReply::Written { revision, .. }) => {
+            format!("written as revision {}", revision.0)
+        }
         Reply::Strong(_) | Reply::Done => "done".into(),
     }
 }

@@ -76,6 +76,39 @@ test('a stale read is objected to, told in words, and its moment is gone to', as
   await expect(chip(playground, 'latest')).toHaveAttribute('data-says', 'holds');
 });
 
+test('the strong keyspace is judged where clients use it, and only then', async ({ playground }) => {
+  const { page } = playground;
+  await expect(chip(playground, 'latest')).toHaveAttribute('data-says', 'holds');
+  await expect(chip(playground, 'linearizable')).toHaveCount(0);
+  const one = await page.locator('.strip').boundingBox();
+  await set(playground, 'Generated clients', 20);
+  await set(playground, 'Strong share', 50);
+  await expect(playground.panel('Event log')).toContainText('20 operations per second, 50 % of them strong');
+  await expect(chip(playground, 'linearizable')).toHaveAttribute('data-says', 'holds');
+  await expect(chip(playground, 'linearizable')).toContainText('As if there were one copy');
+  await expect(chip(playground, 'linearizable')).toHaveAttribute('title', /In the strong keyspace one order/);
+  // One more of them does not move the stage.
+  expect((await page.locator('.strip').boundingBox()).height).toBe(one.height);
+  // A read of the strong keyspace shows what was read, and does not lead to the place of another key.
+  const strong = page.getByRole('list', { name: 'Requests of generated clients' }).getByRole('button').filter({ hasText: '(strong)' });
+  await expect(strong.first()).toBeDisabled();
+  await playground.pause();
+  const counted = async (demand) => {
+    await chip(playground, demand).click();
+    const words = await page.getByRole('group', { name: 'Verdict in full' }).textContent();
+    return Number(/in (\d+) operations?/.exec(words)[1]);
+  };
+  const [eventual, judged] = [await counted('latest'), await counted('linearizable')];
+  expect(judged).toBeGreaterThan(0);
+  expect(judged).toBeLessThan(eventual);
+  expect(await seriousFindings(page)).toEqual([]);
+  // Before the first of them there is nothing to judge.
+  await playground.seek(5_000_000);
+  await expect(chip(playground, 'linearizable')).toHaveCount(0);
+  await page.getByRole('button', { name: 'Break it for me' }).click();
+  await expect(page.getByRole('checkbox', { name: 'As if there were one copy' })).not.toBeChecked();
+});
+
 test('a search finds a stale read, makes it small, and opens it', async ({ playground }) => {
   const { page } = playground;
   await weaken(playground);

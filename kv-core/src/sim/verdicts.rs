@@ -77,11 +77,12 @@ impl Verdicts {
         verdict
     }
 
-    /// How many operations are judged of the moment one looks at.
+    /// How many operations the judges of a demand are given of the moment one looks at: those of the
+    /// keyspace that it is about.
     #[must_use]
-    pub fn judged(&self, timeline: &Timeline) -> usize {
+    pub fn judged(&self, timeline: &Timeline, demand: Demand) -> usize {
         let known = self.branches.get(timeline.branch());
-        known.map_or(0, |known| known.judged(timeline.world()))
+        known.map_or(0, |known| known.judged(timeline.world(), demand))
     }
 
     /// The records of some operations of the branch one looks at, as they ended.
@@ -124,9 +125,10 @@ impl Known {
             .collect()
     }
 
-    /// How many operations there are of the world's moment.
-    fn judged(&self, world: &World) -> usize {
+    /// How many operations there are of the world's moment that a demand is about.
+    fn judged(&self, world: &World, demand: Demand) -> usize {
         let (all, now) = (self.steps == world.steps(), world.now());
-        self.history.records().filter(|record| all || record.called <= now).count()
+        let begun = self.history.records().filter(|record| all || record.called <= now);
+        begun.filter(|record| concerns(demand, record)).count()
     }
 }

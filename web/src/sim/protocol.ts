@@ -41,8 +41,7 @@ export interface Calls {
 
 export interface Judgement {
   verdicts: VerdictObject[];
-  /** How many operations were judged, and up to when. */
-  judged: number;
+  /** Up to when operations were judged. */
   atUs: number;
   /** How long that took the worker. */
   tookMs: number;

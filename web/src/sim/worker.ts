@@ -10,7 +10,7 @@ import type { Begun, CallName, Calls, FromWorker, Moved, ToWorker } from './prot
 
 /** How many events run between two looks at the clock. */
 const STEPS_PER_SLICE = 256;
-/** How many trace entries and operations the panels are given at most. */
+/** How many trace entries of either sort and operations the panels are given at most. */
 const TRACE_MOST = 400;
 const OPERATIONS_MOST = 40;
 
@@ -57,7 +57,7 @@ const calls: Calls = {
     const running = present();
     const began = performance.now();
     const verdicts = running.verdicts();
-    return { verdicts, judged: running.judged(), atUs: running.now(), tookMs: performance.now() - began };
+    return { verdicts, atUs: running.now(), tookMs: performance.now() - began };
   },
   act(act) {
     present().act(act);

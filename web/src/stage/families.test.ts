@@ -8,5 +8,6 @@ it('tells families and replies apart', () => {
   expect(lookOf('heartbeat').family).toBe('raft');
   expect(lookOf('heartbeats').family).toBe('gossip');
   expect(lookOf('stored')).toEqual({ family: 'replication', shape: 'square', reply: true });
+  expect(lookOf('strong_answer')).toEqual({ family: 'replication', shape: 'triangle', reply: true });
   expect(lookOf('of another release').family).toBe('membership');
 });

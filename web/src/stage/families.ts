@@ -21,7 +21,7 @@ export const FAMILIES: readonly { family: Family; label: string; meaning: string
   { family: 'replication', label: 'Replication', meaning: 'Squares write, circles read, triangles pass a request on; replies are hollow' },
   { family: 'gossip', label: 'Gossip', meaning: 'Heartbeats and settings' },
   { family: 'membership', label: 'Membership', meaning: 'Joining, and new layouts' },
-  { family: 'raft', label: 'Raft', meaning: 'The log that puts changes of the cluster in order: squares append, triangles ask for votes, dots say who leads; replies are hollow' },
+  { family: 'raft', label: 'Raft', meaning: 'The logs that put changes of the cluster and of strong keys in order: squares append, triangles ask for votes, dots say who leads; replies are hollow' },
   { family: 'handoff', label: 'Hand-off', meaning: 'Objects that move to new owners' },
 ];
 
@@ -32,6 +32,8 @@ const LOOKS: Readonly<Record<string, Look>> = {
   fetched: { family: 'replication', shape: 'circle', reply: true },
   forward: { family: 'replication', shape: 'triangle', reply: false },
   forwarded: { family: 'replication', shape: 'triangle', reply: true },
+  strong_ask: { family: 'replication', shape: 'triangle', reply: false },
+  strong_answer: { family: 'replication', shape: 'triangle', reply: true },
   hand_off: { family: 'handoff', shape: 'square', reply: false },
   handed_off: { family: 'handoff', shape: 'square', reply: true },
   heartbeats: { family: 'gossip', shape: 'dot', reply: false },

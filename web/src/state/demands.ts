@@ -3,6 +3,8 @@
  * core's (`kv-core/src/check`); here are only the words for people.
  */
 
+import type { VerdictObject } from 'kv-wasm';
+
 /** The demands that the verdict strip shows, by the core's names. */
 export const DEMANDS: Readonly<Record<string, { label: string; meaning: string }>> = {
   latest: {
@@ -17,7 +19,16 @@ export const DEMANDS: Readonly<Record<string, { label: string; meaning: string }
     label: 'Nothing is made up',
     meaning: 'Each version is one write, what failed leaves nothing, and sound requests are accepted.',
   },
+  linearizable: {
+    label: 'As if there were one copy',
+    meaning: 'In the strong keyspace one order of all operations explains every answer, and nothing takes effect before it was asked or after it was answered.',
+  },
 };
+
+/** Those of the verdicts that say something: about nothing at all everything holds. */
+export function telling(verdicts: readonly VerdictObject[]): VerdictObject[] {
+  return verdicts.filter(({ judged, says }) => judged > 0 || says === 'wrong');
+}
 
 /** What only a search can demand, for it takes the end of all faults. */
 export const RECOVERS = {
@@ -37,6 +48,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'sound requests are accepted': 'A sound request was refused',
   'durable before said': 'A node told what its disk did not hold',
   'answers in time': 'A request was not answered in time',
+  linearizability: 'No one order explains the answers',
   recovery: 'The cluster did not recover',
   convergence: 'Replicas stayed different',
   'bounded queues': 'A queue grew without a bound',
