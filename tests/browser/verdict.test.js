@@ -109,6 +109,26 @@ test('the strong keyspace is judged where clients use it, and only then', async 
   await expect(page.getByRole('checkbox', { name: 'As if there were one copy' })).not.toBeChecked();
 });
 
+for (const [width, height] of [[1920, 44], [1440, 80], [1280, 80], [1024, 80], [390, 130]]) {
+  test(`four verdicts are tidy on a screen of ${width} pixels`, async ({ playground }) => {
+    const { page } = playground;
+    await set(playground, 'Strong share', 100);
+    await expect(chip(playground, 'linearizable')).toBeVisible();
+    await page.setViewportSize({ width, height: 840 });
+    const strip = await page.locator('.strip').boundingBox();
+    expect(strip.height).toBeLessThanOrEqual(height);
+    const boxes = await Promise.all((await page.locator('.strip .line > button').all()).map((button) => button.boundingBox()));
+    expect(boxes).toHaveLength(5);
+    for (const [index, a] of boxes.entries()) {
+      expect(a.x + a.width).toBeLessThanOrEqual(strip.x + strip.width);
+      for (const b of boxes.slice(index + 1)) {
+        const apart = a.x + a.width <= b.x || b.x + b.width <= a.x || a.y + a.height <= b.y || b.y + b.height <= a.y;
+        expect(apart, 'buttons lie on each other').toBe(true);
+      }
+    }
+  });
+}
+
 test('a search finds a stale read, makes it small, and opens it', async ({ playground }) => {
   const { page } = playground;
   await weaken(playground);
