@@ -27,6 +27,15 @@ test('the slider itself moves the value', async ({ playground }) => {
   await expect(playground.panel('Event log')).toContainText('set write_quorum = 1 on n1');
 });
 
+test('a run may have a hundred nodes, and clients as many requests as found runs have', async ({ playground }) => {
+  const { page } = playground;
+  await set(playground, 'Generated clients', 80);
+  const slider = page.getByRole('slider', { name: 'Generated clients' });
+  await expect(slider).toHaveValue('160');
+  await page.getByText('New run').click();
+  await expect(page.getByRole('spinbutton', { name: 'Nodes' })).toHaveAttribute('max', '100');
+});
+
 test('every row of the table has its slider or switch', async ({ playground }) => {
   const settings = playground.panel('Settings').locator('[data-setting]');
   const names = await settings.evaluateAll((rows) => rows.map((row) => row.dataset.setting));
