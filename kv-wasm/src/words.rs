@@ -7,7 +7,7 @@ use kv_core::id::NodeId;
 use kv_core::request::strong::StrongReply;
 use kv_core::request::{Receipt, Reply};
 use kv_core::sim::action::text;
-use kv_core::sim::{OperationRecord, TimedAction, TraceEntry, World};
+use kv_core::sim::{Action, OperationRecord, TimedAction, TraceEntry, World};
 use serde::Serialize;
 use tsify::Tsify;
 
@@ -122,6 +122,22 @@ pub struct Trace {
     pub lines: Vec<TraceLine>,
 }
 
+/// What an action broke or mended, as far as a story can be told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Tsify)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// A node lost power.
+    Crash,
+    /// A node started.
+    Restart,
+    /// A node lost its disk.
+    Wipe,
+    /// Links were cut.
+    Cut,
+    /// Anything else.
+    Other,
+}
+
 /// One action of the reader.
 #[derive(Clone, Debug, Serialize, Tsify)]
 pub struct ActionLine {
@@ -131,6 +147,8 @@ pub struct ActionLine {
     pub node: Option<u16>,
     /// What was done.
     pub words: String,
+    /// What that broke or mended.
+    pub turn: Turn,
 }
 
 /// One operation of a client.
@@ -193,8 +211,15 @@ impl ActionLine {
     /// An action in words.
     #[must_use]
     pub fn of(timed: &TimedAction) -> Self {
+        let turn = match &timed.action {
+            Action::Crash { .. } => Turn::Crash,
+            Action::Restart { .. } => Turn::Restart,
+            Action::Wipe { .. } => Turn::Wipe,
+            Action::Cut { .. } | Action::Partition { .. } => Turn::Cut,
+            _ => Turn::Other,
+        };
         let (node, words) = (timed.action.node(), timed.action.words());
-        Self { at_us: timed.at.0, node, words }
+        Self { at_us: timed.at.0, node, words, turn }
     }
 }
 

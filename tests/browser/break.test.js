@@ -83,6 +83,8 @@ test('a node is stopped and goes on, and one that lost its disk starts anew', as
 
   await inspector.getByRole('button', { name: 'Wipe n2' }).click();
   await expect(playground.node('n2')).toHaveAttribute('data-state', 'down');
+  await expect(playground.panel('Cluster')).toContainText('n2 has lost its disk');
+  await expect(inspector).toContainText('it is a new node of the same name');
   await inspector.getByRole('button', { name: 'Restart n2' }).click();
   await expect(playground.node('n2')).toHaveAttribute('data-state', /up|suspected/);
 });

@@ -85,6 +85,23 @@ test('acting in the past begins a branch, and the old future can be gone to', as
   await expect(copy.page.getByLabel('Simulated time')).toHaveText('0:00.000');
 });
 
+test('the story tells of the branch that is shown, and of the moment', async ({ playground, context, watch }) => {
+  const { page } = playground;
+  const told = playground.panel('Cluster').locator('.story p');
+  await playground.pause();
+  await page.keyboard.press('Shift+ArrowLeft');
+  await playground.disc('n3').click();
+  await playground.disc('n3').click();
+  await expect(told).toContainText('nothing that was acknowledged is lost');
+  await page.keyboard.press('[');
+  await expect(told).toContainText('Take one away');
+  await page.keyboard.press(']');
+  await expect(told).toContainText('nothing that was acknowledged is lost');
+  const { address } = await playground.share();
+  const copy = await watch(await context.newPage()).open(address);
+  await expect(copy.panel('Cluster').locator('.story p')).toContainText('nothing that was acknowledged is lost');
+});
+
 test('a click on a track goes to that branch', async ({ playground }) => {
   const { page } = playground;
   const { at } = await playground.pause();

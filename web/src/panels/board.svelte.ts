@@ -71,6 +71,7 @@ export class Board {
   config = $state.raw<RunConfig | null>(null);
   table = $state.raw<SettingRow[]>([]);
   build = $state('');
+  /** What was done up to the moment shown. */
   deeds = $state.raw<Deeds>(noDeeds);
   halt = $state.raw<Halt | null>(null);
   tracks = $state.raw<Tracks>(firstTrack);
@@ -403,6 +404,7 @@ export class Board {
   /** Lets go of what belonged to the run before. */
   private forget(): void {
     this.log = emptyLog;
+    this.deeds = noDeeds;
     this.glance = null;
     this.key = null;
     this.touched = null;
@@ -420,13 +422,12 @@ export class Board {
   }
 
   private mirror(): void {
-    const { frame, clock, config, table, build, deeds, halt, tracks, target } = this.session;
+    const { frame, clock, config, table, build, halt, tracks, target } = this.session;
     this.frame = frame;
     this.clock = clock;
     this.config = config;
     this.table = table;
     this.build = build;
-    this.deeds = deeds;
     this.halt = halt;
     this.tracks = tracks;
     this.sought = target?.at ?? null;
@@ -476,6 +477,7 @@ export class Board {
     this.glancing = false;
     if (glance === null || run !== this.session.run || leaps !== this.session.leaps || this.log.trace !== trace) return;
     this.log = append(this.log, glance.trace, glance.actions);
+    this.deeds = this.log.deeds;
     this.glance = glance;
   }
 

@@ -5,6 +5,7 @@
  * line that says why a node went down.
  */
 import type { ActionLine, TraceLine } from 'kv-wasm';
+import { noDeeds, remember, type Deeds } from './story';
 
 export interface LogLine {
   /** Unique in a run. */
@@ -26,9 +27,11 @@ export interface Log {
   readonly actions: number;
   /** How many trace entries came and went unseen. */
   readonly missed: number;
+  /** What all actions so far come to, also those whose lines are gone. */
+  readonly deeds: Deeds;
 }
 
-export const emptyLog: Log = { notable: [], detail: [], trace: 0, actions: 0, missed: 0 };
+export const emptyLog: Log = { notable: [], detail: [], trace: 0, actions: 0, missed: 0, deeds: noDeeds };
 
 /** How many lines of each sort are kept. */
 export const LINES_MOST = 400;
@@ -49,6 +52,7 @@ export function append(log: Log, trace: { next: number; missed: number; lines: T
     trace: trace.next,
     actions: log.actions + actions.length,
     missed: log.missed + trace.missed,
+    deeds: actions.reduce(remember, log.deeds),
   };
 }
 

@@ -11,7 +11,6 @@ import type { Begun, Calls, CallName, Glance, Judgement, Moved, Question } from 
 import { at, stopped, tick, type Clock } from './clock';
 import { brokenLink, linkVerdict, type LinkVerdict } from './link';
 import { firstTrack, readTracks, type Tracks } from './tracks';
-import { noDeeds, remember, type Deeds } from './story';
 
 /** Real time that one question may take of the worker, so that frames keep coming. */
 const BUDGET_MS = 8;
@@ -33,7 +32,6 @@ export class Session {
   config: RunConfig | null = null;
   table: SettingRow[] = [];
   build = '';
-  deeds: Deeds = noDeeds;
   halt: Halt | null = null;
   /** All branches of the run, and which one is shown. */
   tracks: Tracks = firstTrack;
@@ -168,10 +166,7 @@ export class Session {
     const run = this.run;
     this.target = null;
     const words = await this.attempt(async () => {
-      for (const act of acts) {
-        this.show(await this.simulator.call('act', act), run);
-        this.deeds = remember(this.deeds, act);
-      }
+      for (const act of acts) this.show(await this.simulator.call('act', act), run);
     });
     this.changed();
     return words;
@@ -243,7 +238,6 @@ export class Session {
     this.target = null;
     this.tracks = firstTrack;
     this.halt = null;
-    this.deeds = noDeeds;
     this.clock = { ...stopped, speed: this.clock.speed };
   }
 
