@@ -85,6 +85,18 @@ test('acting in the past begins a branch, and the old future can be gone to', as
   await expect(copy.page.getByLabel('Simulated time')).toHaveText('0:00.000');
 });
 
+test('the thumb stays at the moment shown, also where a branch has no more', async ({ playground }) => {
+  const { page } = playground;
+  const { at } = await playground.pause();
+  await playground.seek(0.25 * at);
+  await playground.disc('n2').click();
+  await expect(page.getByRole('group', { name: 'Branches' }).getByRole('button')).toHaveCount(2);
+  const here = await playground.moment();
+  const box = await playground.line().boundingBox();
+  await page.mouse.click(box.x + 0.8 * box.width, box.y + box.height / 2);
+  await expect.poll(() => playground.moment()).toBe(here);
+});
+
 test('the story tells of the branch that is shown, and of the moment', async ({ playground, context, watch }) => {
   const { page } = playground;
   const told = playground.panel('Cluster').locator('.story p');
