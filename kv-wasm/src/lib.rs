@@ -28,7 +28,7 @@ use action::{Act, Clients, Network, RunConfig, SettingValue};
 use elections::Elections;
 use inspect::{KeyObject, LinkObject, MachineObject, NodeObject, SettingRow, SettingState};
 use travel::{Mark, VerdictObject};
-use words::{ActionLine, Names, OperationLine, Trace, TraceLine};
+use words::{ActionLine, Names, OperationLine, Trace};
 
 /// How many events a link to a crash plays at most beyond what is known to go well.
 const STEPS_TO_A_CRASH: u64 = 1_000_000;
@@ -161,16 +161,12 @@ impl Sim {
         self.kinds.names().iter().map(|name| (*name).to_owned()).collect()
     }
 
-    /// The events from this index on, at most `most` of them, the latest ones.
+    /// The events from this index on: the latest ones, at most `most` changes of state, and as many
+    /// single requests and messages.
     pub fn trace_since(&mut self, index: f64, most: u32) -> Result<Ts<Trace>, JsError> {
         self.names.learn(self.timeline.world());
-        let next = self.world().trace_len();
-        let asked = index.max(0.0) as u64;
-        let from = asked.max(next.saturating_sub(u64::from(most)));
-        let lines: Vec<TraceLine> =
-            self.world().trace_since(from).map(|entry| TraceLine::of(entry, &self.names)).collect();
-        let first = lines.first().map_or(next, |line| line.index);
-        Ok(Trace { next, missed: first.saturating_sub(asked), lines }.into_ts()?)
+        let trace = Trace::since(self.world(), index.max(0.0) as u64, most as usize, &self.names);
+        Ok(trace.into_ts()?)
     }
 
     /// The actions from this one on.

@@ -185,6 +185,30 @@ pub struct Outcome {
     pub receipt: String,
 }
 
+impl Trace {
+    /// The latest events from an index on. Changes of state and the others are counted apart: requests
+    /// are so many that among the latest few there would hardly be anything else.
+    #[must_use]
+    pub fn since(world: &World, index: u64, most: usize, names: &Names) -> Self {
+        let entries: Vec<&TraceEntry> = world.trace_since(index).collect();
+        let is_notable = |entry: &&TraceEntry| entry.event.kind.severity() != Severity::Trace;
+        let notable = entries.iter().filter(|entry| is_notable(entry)).count();
+        let mut surplus =
+            [notable, entries.len() - notable].map(|count| count.saturating_sub(most));
+        let mut lines = Vec::new();
+        for entry in entries {
+            let left_out = &mut surplus[usize::from(!is_notable(&entry))];
+            if *left_out > 0 {
+                *left_out -= 1;
+            } else {
+                lines.push(TraceLine::of(entry, names));
+            }
+        }
+        let next = world.trace_len();
+        Self { next, missed: next.saturating_sub(index) - lines.len() as u64, lines }
+    }
+}
+
 impl TraceLine {
     /// An entry of the trace in words.
     #[must_use]
@@ -311,4 +335,63 @@ fn receipt_words(receipt: &Receipt, by: &str, names: &Names) -> String {
         words.push_str(&format!(", mended {}", names.list(&receipt.repaired)));
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use kv_core::rng::Ratio;
+    use kv_core::sim::{SimConfig, Workload};
+    use kv_core::time::Mono;
+
+    use super::*;
+
+    fn busy(strong: u32) -> World {
+        let workload = Workload {
+            clients: 20,
+            per_second: 200,
+            strong: Ratio::per_mille(strong),
+            ..Workload::default()
+        };
+        let config = SimConfig { nodes: 3, workload, ..SimConfig::default() };
+        let mut world = World::new(config).unwrap();
+        world.run_until(Mono(4_000_000), u64::MAX);
+        world
+    }
+
+    #[test]
+    fn requests_do_not_wash_away_changes_of_state() {
+        let world = busy(0);
+        let names = Names::of(&world);
+        let all = Trace::since(&world, 0, usize::MAX, &names);
+        let notable = |trace: &Trace| {
+            let lines = trace.lines.iter().filter(|line| line.weight != Weight::Trace);
+            lines.map(|line| line.index).collect::<Vec<u64>>()
+        };
+        let most = notable(&all).len();
+        assert!(all.lines.len() > 4 * most, "{most} of {}", all.lines.len());
+        let latest = Trace::since(&world, 0, most, &names);
+        assert_eq!(notable(&latest), notable(&all));
+        assert_eq!(latest.lines.len(), 2 * most);
+        assert_eq!(latest.missed, world.trace_len() - 2 * most as u64);
+        assert_eq!(latest.next, world.trace_len());
+        assert!(latest.lines.is_sorted_by_key(|line| line.index));
+        let few = Trace::since(&world, 0, 5, &names);
+        assert_eq!(notable(&few), notable(&all)[most - 5..]);
+    }
+
+    #[test]
+    fn a_strong_read_tells_what_it_read() {
+        let world = busy(1_000);
+        let names = Names::of(&world);
+        let lines: Vec<OperationLine> =
+            world.operations().map(|record| OperationLine::of(record, &names)).collect();
+        assert!(lines.iter().all(|line| line.strong));
+        let told = |asked: &str, words: &str| {
+            let outcome = |line: &OperationLine| line.outcome.as_ref().map(|end| end.words.clone());
+            let mut lines = lines.iter().filter(|line| line.words.starts_with(asked));
+            lines.any(|line| outcome(line).is_some_and(|end| end.starts_with(words)))
+        };
+        assert!(told("get", "v") && told("get", "there is no such key"));
+        assert!(told("put", "written as revision ") && told("delete", "written as revision "));
+    }
 }

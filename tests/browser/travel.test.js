@@ -114,6 +114,16 @@ test('the story tells of the branch that is shown, and of the moment', async ({ 
   await expect(copy.panel('Cluster').locator('.story p')).toContainText('nothing that was acknowledged is lost');
 });
 
+test('an opened run has the log of the one that was shared', async ({ playground, context, watch }) => {
+  for (let i = 0; i < 3; i += 1) await playground.page.getByRole('button', { name: 'Faster' }).click();
+  await expect.poll(() => playground.moment(), { timeout: 60_000 }).toBeGreaterThan(40_000_000);
+  const { address } = await playground.share();
+  const lines = async ({ page }) => (await page.getByRole('region', { name: 'Event log' }).locator('li .words').allTextContents()).join('\n');
+  const copy = await watch(await context.newPage()).open(address);
+  await expect(copy.panel('Event log')).toContainText('layout of epoch');
+  await expect.poll(() => lines(copy)).toBe(await lines(playground));
+});
+
 test('a click on a track goes to that branch', async ({ playground }) => {
   const { page } = playground;
   const { at } = await playground.pause();
