@@ -1,5 +1,5 @@
 /** For everyone: keyboard alone, both themes, a phone, less motion, and no serious finding of axe. */
-import { expect, seriousFindings, test } from './playground.js';
+import { expect, seriousFindings, set, test } from './playground.js';
 
 test('a node is crashed and restarted by keyboard alone', async ({ playground }) => {
   const { keyboard } = playground.page;
@@ -31,6 +31,19 @@ test('shortcuts play, pause, step, change the speed and help', async ({ playgrou
   await page.keyboard.press('Escape');
   await expect(page.getByRole('dialog')).toBeHidden();
 });
+
+for (const [width, height] of [[1100, 760], [1024, 768], [768, 1024]]) {
+  test(`settings can be reached and set at ${width} by ${height}`, async ({ playground }) => {
+    const { page } = playground;
+    await page.setViewportSize({ width, height });
+    await page.getByRole('group', { name: 'Panels' }).getByRole('button', { name: 'Settings' }).click();
+    expect((await playground.panel('Settings').boundingBox()).height).toBeGreaterThan(400);
+    await set(playground, 'Loss', 5);
+    await page.getByRole('group', { name: 'Panels' }).getByRole('button', { name: 'Log' }).click();
+    await expect(playground.panel('Event log')).toContainText('50 of 1000 lost');
+    expect(await seriousFindings(page)).toEqual([]);
+  });
+}
 
 test('a link is cut by keyboard', async ({ playground }) => {
   await playground.link('n1', 'n3').focus();
