@@ -45,6 +45,23 @@ for (const [width, height] of [[1100, 760], [1024, 768], [768, 1024]]) {
   });
 }
 
+for (const [width, height] of [[1280, 820], [1024, 768], [390, 844]]) {
+  test.describe(`on a screen of ${width} pixels`, () => {
+    test.use({ viewport: { width, height } });
+
+    test('help opens at its beginning', async ({ playground }) => {
+      const { page } = playground;
+      await page.getByRole('button', { name: 'Help' }).click();
+      const help = page.getByRole('dialog');
+      await expect(help).toBeVisible();
+      expect(await help.evaluate((dialog) => dialog.scrollTop)).toBe(0);
+      await expect(help.getByRole('heading')).toBeInViewport();
+      await page.keyboard.press('Escape');
+      await expect(help).toBeHidden();
+    });
+  });
+}
+
 test('a link is cut by keyboard', async ({ playground }) => {
   await playground.link('n1', 'n3').focus();
   await playground.page.keyboard.press('Shift+Enter');
