@@ -32,6 +32,37 @@ test('shortcuts play, pause, step, change the speed and help', async ({ playgrou
   await expect(page.getByRole('dialog')).toBeHidden();
 });
 
+test('after a click Space plays and pauses, and does not click again', async ({ playground }) => {
+  const { page } = playground;
+  const log = playground.panel('Event log');
+  const jump = page.getByRole('group', { name: 'Clock of n1' }).getByRole('button', { name: '+1 h' });
+  const jumps = log.getByText('set the time of n1 ahead by 1 h');
+  await jump.click();
+  await expect(jumps).toHaveCount(1);
+  await page.keyboard.press('Space');
+  await expect(page.getByRole('button', { name: 'Play' })).toBeVisible();
+  await playground.disc('n4').click();
+  await expect(playground.node('n4')).toHaveAttribute('data-state', 'down');
+  await page.keyboard.press('Space');
+  await expect(page.getByRole('button', { name: 'Pause' })).toBeVisible();
+  await expect(playground.node('n4')).toHaveAttribute('data-state', 'down');
+  await expect(jumps).toHaveCount(1);
+  // Whoever comes by keyboard presses it.
+  await playground.disc('n4').focus();
+  await jump.click();
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Space');
+  await expect(jumps).toHaveCount(3);
+  await expect(page.getByRole('button', { name: 'Pause' })).toBeVisible();
+  // In a text it is a space.
+  const value = page.getByRole('textbox', { name: 'Value' });
+  await value.click();
+  await value.press('End');
+  await page.keyboard.press('Space');
+  await expect(value).toHaveValue('hello ');
+});
+
 for (const [width, height] of [[1100, 760], [1024, 768], [768, 1024]]) {
   test(`settings can be reached and set at ${width} by ${height}`, async ({ playground }) => {
     const { page } = playground;
