@@ -90,6 +90,27 @@ for (const [width, height] of [[1280, 820], [1024, 768], [390, 844]]) {
       await page.keyboard.press('Escape');
       await expect(help).toBeHidden();
     });
+
+    test('passing words hide nothing that one needs', async ({ playground }) => {
+      const { page } = playground;
+      await page.getByRole('button', { name: /under way$/ }).click();
+      await page.evaluate(() => scrollTo(0, 0));
+      await page.getByRole('button', { name: 'Share' }).click();
+      const toast = page.locator('.toast');
+      await expect(toast).toContainText('Link copied');
+      await expect(toast).toHaveCSS('opacity', '1');
+      const box = await toast.boundingBox();
+      expect(box.width).toBeGreaterThan(Math.min(300, 0.8 * width));
+      expect(box.x + box.width).toBeLessThanOrEqual(width);
+      // On a phone what stands below the stage may be anywhere, and can be scrolled.
+      const below = width > 760 ? ['.foot'] : [];
+      for (const what of ['.strip', '.story', 'nav', '.bar .row', ...below]) {
+        const other = await page.locator(what).boundingBox();
+        const apart = box.y + box.height <= other.y || other.y + other.height <= box.y
+          || box.x + box.width <= other.x || other.x + other.width <= box.x;
+        expect(apart, `the words lie on ${what}`).toBe(true);
+      }
+    });
   });
 }
 
