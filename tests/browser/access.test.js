@@ -63,6 +63,32 @@ test('after a click Space plays and pauses, and does not click again', async ({ 
   await expect(value).toHaveValue('hello ');
 });
 
+test('Escape closes what is open, and a click beside it the menu', async ({ playground }) => {
+  const { page } = playground;
+  const menu = page.getByRole('button', { name: 'Start' });
+  await page.getByText('New run').click();
+  await page.getByRole('spinbutton', { name: 'Nodes' }).focus();
+  await page.keyboard.press('Escape');
+  await expect(menu).toBeHidden();
+  await expect(page.getByText('New run')).toBeFocused();
+  await page.getByText('New run').click();
+  await expect(menu).toBeVisible();
+  await page.getByRole('heading', { name: 'Clients' }).click();
+  await expect(menu).toBeHidden();
+
+  const hunt = page.getByRole('button', { name: 'Break it for me' });
+  await hunt.click();
+  await page.getByRole('button', { name: 'Search', exact: true }).focus();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('button', { name: 'Search', exact: true })).toBeHidden();
+  await expect(hunt).toBeFocused();
+  await page.locator('.chip').first().click();
+  const told = page.getByRole('group', { name: 'Verdict in full' });
+  await expect(told).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(told).toBeHidden();
+});
+
 for (const [width, height] of [[1100, 760], [1024, 768], [768, 1024]]) {
   test(`settings can be reached and set at ${width} by ${height}`, async ({ playground }) => {
     const { page } = playground;
