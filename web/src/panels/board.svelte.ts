@@ -247,7 +247,9 @@ export class Board {
     const attack = { nodes: this.frame?.nodes.count ?? 5, settings, demands, strikes: STRIKES };
     const workers = (navigator.hardwareConcurrency || 2) - 1;
     this.session.play(false);
-    this.hunt = new Search(attack, startWorker, workers, (progress) => (this.search = progress));
+    // The same question again is a wish for other runs.
+    const tried = JSON.stringify(attack) === JSON.stringify(this.hunt?.attack) ? this.hunt?.progress.runs : 0;
+    this.hunt = new Search(attack, startWorker, workers, (progress) => (this.search = progress), tried);
     this.search = this.hunt.progress;
   }
 

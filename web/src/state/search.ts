@@ -10,8 +10,10 @@ import type { Simulator } from '../sim/client';
 
 export interface Progress {
   readonly phase: 'trying' | 'shrinking' | 'found' | 'nothing' | 'failed';
-  /** How many runs were tried. */
+  /** How many runs were tried, those of searches that this one goes on from included. */
   readonly runs: number;
+  /** After how many it ends. */
+  readonly most: number;
   /** How many simulator events they had, per second of real time. */
   readonly rate: number;
   readonly found: Found | null;
@@ -19,23 +21,27 @@ export interface Progress {
   readonly words: string;
 }
 
-/** After so many runs without an objection the search ends. */
+/** After so many runs more without an objection the search ends. */
 export const RUNS_MAX = 1_000;
 
 export class Search {
-  progress: Progress = { phase: 'trying', runs: 0, rate: 0, found: null, words: '' };
+  progress: Progress;
 
   private readonly pool: Simulator[];
   private events = 0;
-  private seed = 0;
+  private seed: number;
   private readonly began = performance.now();
 
   constructor(
-    private readonly attack: Attack,
+    readonly attack: Attack,
     start: () => Simulator,
     workers: number,
     private readonly changed: (progress: Progress) => void,
+    /** How many seeds were tried before; it goes on with the next ones. */
+    tried = 0,
   ) {
+    this.seed = tried;
+    this.progress = { phase: 'trying', runs: tried, most: tried + RUNS_MAX, rate: 0, found: null, words: '' };
     this.pool = Array.from({ length: Math.max(1, workers) }, start);
     for (const worker of this.pool) void this.work(worker);
   }
@@ -49,14 +55,14 @@ export class Search {
 
   private async work(worker: Simulator): Promise<void> {
     try {
-      while (this.progress.phase === 'trying' && this.seed < RUNS_MAX) {
+      while (this.progress.phase === 'trying' && this.seed < this.progress.most) {
         this.seed += 1;
         const tried = await worker.call('attack', this.attack, this.seed);
         if (this.progress.phase !== 'trying') return;
         this.count(tried.events);
         if (tried.found) return await this.shrink(worker, tried.found);
       }
-      if (this.progress.phase === 'trying' && this.progress.runs >= RUNS_MAX) this.end({ phase: 'nothing' });
+      if (this.progress.phase === 'trying' && this.progress.runs >= this.progress.most) this.end({ phase: 'nothing' });
     } catch (error) {
       // Workers that were ended fail too; of them nobody wants to know.
       const running = this.progress.phase === 'trying' || this.progress.phase === 'shrinking';
