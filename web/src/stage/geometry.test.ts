@@ -1,6 +1,6 @@
 /** The stage's geometry: seats, chords, pieces of the band. */
 import { describe, expect, it } from 'vitest';
-import { along, angleOf, bandPiece, chord, bandPieces, planStage, seat, stopShare } from './geometry';
+import { along, angleOf, bandPiece, chord, bandPieces, isNamed, planStage, seat, stopShare } from './geometry';
 
 const plan = planStage(800, 700, 5);
 
@@ -16,6 +16,19 @@ describe('the plan', () => {
     const [a, b] = [seat(crowd, 0, 60), seat(crowd, 1, 60)];
     expect(Math.hypot(a.x - b.x, a.y - b.y)).toBeGreaterThan(2 * crowd.disc);
     expect(crowd.labelled).toBe(false);
+  });
+
+  it('lets each of a hundred be seen and pressed', () => {
+    const crowd = planStage(716, 450, 100);
+    const [a, b] = [seat(crowd, 0, 100), seat(crowd, 1, 100)];
+    const apart = Math.hypot(a.x - b.x, a.y - b.y);
+    expect(apart).toBeGreaterThan(2 * crowd.disc);
+    expect(2 * crowd.reach).toBeLessThanOrEqual(apart + 0.01);
+    expect(crowd.seats + crowd.disc).toBeLessThan(crowd.bandInner);
+    const named = (measures: typeof plan, nodes: number) => Array.from({ length: nodes }, (_, node) => node + 1).filter((node) => isNamed(measures, node - 1, nodes));
+    expect(named(plan, 5)).toEqual([1, 2, 3, 4, 5]);
+    expect(named(crowd, 100)).toEqual([1, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
+    expect(plan.reach).toBeGreaterThanOrEqual(22);
   });
 
   it('begins at the top and goes clockwise', () => {

@@ -23,8 +23,12 @@ export interface Plan {
   readonly seats: number;
   /** Radius of a node's disc. */
   readonly disc: number;
+  /** Radius of where it takes a press: larger than a small disc, but never over another one. */
+  readonly reach: number;
   /** Whether discs are large enough for text. */
   readonly labelled: boolean;
+  /** Each so many-th node has its name beside it. */
+  readonly named: number;
 }
 
 /** Above this many nodes links are no longer drawn or touched one by one. */
@@ -39,14 +43,20 @@ export function planStage(width: number, height: number, nodes: number): Plan {
   const bandOuter = Math.max(60, Math.min(width, height) / 2 - margin);
   const bandInner = bandOuter - Math.max(6, bandOuter * 0.034);
   const largest = bandOuter * 0.168;
-  const seats = bandInner - largest - bandOuter * 0.095;
-  const room = (Math.PI * seats) / Math.max(nodes, 1);
-  const disc = Math.max(5, Math.min(largest, 42, room * 0.72));
+  /** Half of what is from one seat to the next, on a circle of this radius. */
+  const room = (radius: number) => (Math.PI * radius) / Math.max(nodes, 1);
+  const discOn = (radius: number) => Math.max(4, Math.min(largest, 42, room(radius) * 0.72));
+  // Small discs may sit further out, where there is more room for them.
+  const closest = bandInner - bandOuter * 0.095;
+  const seats = closest - discOn(closest - largest);
+  const disc = discOn(seats);
   return {
     width, height,
     centre: { x: width / 2, y: height / 2 },
     bandInner, bandOuter, seats, disc,
+    reach: Math.max(disc, Math.min(22, room(seats))),
     labelled: disc >= 15,
+    named: disc >= 8 ? 1 : 10,
   };
 }
 
@@ -58,6 +68,11 @@ export function angleOf(share: number): number {
 /** The point at an angle and a distance from the centre. */
 export function polar(plan: Plan, angle: number, radius: number): Point {
   return { x: plan.centre.x + radius * Math.cos(angle), y: plan.centre.y + radius * Math.sin(angle) };
+}
+
+/** Whether a node has its name beside it; never so near the first one that the two lie on each other. */
+export function isNamed(plan: Plan, index: number, nodes: number): boolean {
+  return index === 0 || ((index + 1) % plan.named === 0 && (nodes - index) * 2 > plan.named);
 }
 
 /** The seat of a node. */

@@ -11,7 +11,7 @@
 import { NodeFlag, Role, type Frame } from '../sim/frame';
 import { count, nodeName } from '../state/format';
 import { roleOf } from '../state/raft';
-import { seat, type Plan } from './geometry';
+import { isNamed, seat, toward, type Plan } from './geometry';
 import { make, press, set, write } from './svg';
 
 export interface NodeHandlers {
@@ -70,7 +70,10 @@ export class Nodes {
     set(this.root, { viewBox: `0 0 ${plan.width} ${plan.height}` });
     while (this.parts.length > nodes) this.parts.pop()!.group.remove();
     while (this.parts.length < nodes) this.add(this.parts.length);
-    this.parts.forEach((parts, node) => place(parts, plan, seat(plan, node, nodes)));
+    this.parts.forEach((parts, node) => {
+      place(parts, plan, seat(plan, node, nodes));
+      set(parts.name, { visibility: isNamed(plan, node, nodes) ? 'inherit' : 'hidden' });
+    });
   }
 
   /** Shows the state of all nodes. */
@@ -169,13 +172,15 @@ function build(node: number): Parts {
 
 function place(parts: Parts, plan: Plan, { x, y }: { x: number; y: number }): void {
   const r = plan.disc;
+  // A disc that is too small for its name has it beside it, towards the middle; words are wider than high.
+  const aside = plan.named === 1 ? { x: 0, y: 0 } : toward({ x: 0, y: 0 }, { x: plan.centre.x - x, y: plan.centre.y - y }, r + 12);
   set(parts.group, { transform: `translate(${x.toFixed(2)} ${y.toFixed(2)})` });
-  set(parts.reach, { r: Math.max(r, 22) });
+  set(parts.reach, { r: plan.reach.toFixed(1) });
   set(parts.halo, { r: r + 7 });
   set(parts.disc, { r });
   set(parts.inner, { r: Math.max(1, r - 4) });
   set(parts.mark, { d: `M0 ${(-r - 9).toFixed(1)}l8 13h-16Z` });
-  set(parts.name, { 'font-size': Math.max(8, r * 0.5), dy: plan.labelled ? '0.05em' : '0.35em' });
+  set(parts.name, { x: (1.5 * aside.x).toFixed(1), y: aside.y.toFixed(1), 'font-size': plan.named === 1 ? Math.max(8, r * 0.5) : 11, dy: plan.labelled ? '0.05em' : '0.35em' });
   set(parts.note, { 'font-size': Math.max(8.5, Math.min(12, r * 0.28)), dy: Math.max(11, r * 0.44) });
   set(parts.info, { transform: `translate(${(r * 0.8).toFixed(1)} ${(-r * 0.8).toFixed(1)})`, visibility: plan.labelled ? 'visible' : 'hidden' });
   set(parts.term, { y: (r + 16).toFixed(1) });
