@@ -70,8 +70,9 @@ pub(crate) fn trace(run: &Run, out: &mut impl Write) -> Result<World, End> {
         };
         let mut actions = world.actions().iter().skip(done).peekable();
         for entry in world.trace_since(seen) {
-            let at = entry.event.at.mono;
-            while let Some(timed) = actions.next_if(|timed| timed.at < at) {
+            // The time of the run; clocks of nodes may be wrong. What follows from an action comes behind it.
+            let at = entry.at;
+            while let Some(timed) = actions.next_if(|timed| timed.at <= at) {
                 let _ = writeln!(text, "{}  --   {}", seconds(timed.at), timed.action.words());
             }
             let (node, words) = (name_of(entry.node), entry.event.kind.words(name));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, value_parser};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use kv_core::sim::fault::Faults;
 use kv_core::sim::shrink::Shrinking;
@@ -38,7 +39,8 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "KIND,KIND")]
     faults: Option<Faults>,
     /// How often something is broken or mended in each run
-    #[arg(long, value_name = "TIMES", default_value_t = Plan::default().strikes)]
+    #[arg(long, value_name = "TIMES", default_value_t = Plan::default().strikes,
+          value_parser = value_parser!(u32).range(..=10_000))]
     strikes: u32,
     /// Change the number of replicas on the way, so that partitions move
     #[arg(long)]
@@ -60,8 +62,8 @@ pub(crate) struct SimArgs {
     #[arg(long)]
     trace: bool,
     /// How many threads [default: one per core]
-    #[arg(long)]
-    threads: Option<NonZero<usize>>,
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
 }
 
 /// Seeds from the first to the last, both included.
@@ -134,7 +136,7 @@ pub(crate) fn run(args: &SimArgs) -> Result<(), End> {
     bar.finish_and_clear();
     words?;
     if let Some(file) = &args.report {
-        let written = std::fs::write(file, sum.report());
+        let written = fs::write(file, sum.report());
         written.map_err(|error| {
             End::failed(format!("{} cannot be written: {error}", file.display()))
         })?;
@@ -150,6 +152,17 @@ fn check(args: &SimArgs) -> Result<(), End> {
     if args.trace && args.seeds.first != args.seeds.last {
         return Err(End::misuse("--trace prints one run; name one seed with --seeds"));
     }
+    // What was found after hours must not be lost for want of a place.
+    let cannot = |path: &Path, error: io::Error| {
+        End::misuse(format!("{} cannot be written: {error}; nothing was tried", path.display()))
+    };
+    if let Some(folder) = &args.save {
+        fs::create_dir_all(folder).map_err(|error| cannot(folder, error))?;
+    }
+    if let Some(file) = &args.report {
+        let opened = OpenOptions::new().create(true).append(true).open(file);
+        opened.map_err(|error| cannot(file, error))?;
+    }
     Ok(())
 }
 
@@ -163,13 +176,13 @@ fn progress(seeds: Seeds) -> ProgressBar {
 
 /// Tries the seeds on all threads, and hands what became of them on in any order.
 fn each(args: &SimArgs, plan: &Plan, mut done: impl FnMut(u64, Report)) -> Result<(), End> {
-    let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-    let threads = args.threads.unwrap_or_else(cores);
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = args.threads.map_or_else(cores, usize::from);
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let (next, stop) = (&next, &stop);
-    let (tell, told) = mpsc::sync_channel(threads.get() * 4);
+    let (tell, told) = mpsc::sync_channel(threads * 4);
     thread::scope(|scope| {
-        for _ in 0..threads.get() {
+        for _ in 0..threads {
             let tell = tell.clone();
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
@@ -198,11 +211,12 @@ fn each(args: &SimArgs, plan: &Plan, mut done: impl FnMut(u64, Report)) -> Resul
 
 /// Tells of a run that failed.
 fn tell(args: &SimArgs, seed: u64, report: Report) -> Result<(), End> {
-    let mut words = String::new();
     let mut report = report;
     if let Some(objection) = &report.objection {
-        let _ = writeln!(words, "seed {seed}: {objection}");
+        // At once: making it small may take minutes.
+        output(format!("seed {seed}: {objection}\n").as_bytes())?;
     }
+    let mut words = String::new();
     if args.shrink
         && let Some(mut shrinking) = Shrinking::new(report.clone())
     {
@@ -237,7 +251,7 @@ fn save(folder: &Path, seed: u64, report: &Report) -> Result<PathBuf, End> {
     }
     let _ = writeln!(text, "{}", link::encode(&report.run));
     let write = |file: &Path, text: &str| {
-        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(file, text));
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(file, text));
         written.map_err(|error| {
             let file = file.display();
             End::failed(format!("{file} cannot be written: {error}; nothing else is lost"))

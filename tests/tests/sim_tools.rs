@@ -99,10 +99,13 @@ fn the_journal_of_a_node_is_played_to_its_hash() {
 #[test]
 fn what_makes_no_sense_is_refused_with_words() {
     let cut = link::encode(&a_run());
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["sim", "--faults", "crash,flood"], "known are crash, pause, wipe, cut, loss, disk"),
         (&["sim", "--seeds", "5..3"], "comes after the last"),
         (&["sim", "--seeds", "many"], "is no number"),
+        (&["sim", "--threads", "2000"], "not in 1..=1024"),
+        (&["sim", "--strikes", "4294967295"], "not in 0..=10000"),
+        (&["sim", "--save", "/dev/null/runs"], "nothing was tried"),
         (&["sim", "--nodes", "900"], "from 1 to 200 nodes"),
         (&["sim", "--seeds", "1..3", "--trace"], "name one seed"),
         (&["replay", &cut[..cut.len() / 2]], "link"),

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use kv_core::check::linear::{Bounds, check};
-use kv_core::check::{Kind, Objection, Operation, Outcome, Verdict};
+use kv_core::check::{End, Kind, Objection, Operation, Outcome, Verdict};
 use kv_core::rng::Rng;
 use kv_core::time::Mono;
 
@@ -103,6 +103,66 @@ fn many_open_writes_and_deep_concurrency_are_decided() {
             assert_eq!(judge(&register::history(&mut rng, &load)), Verdict::Holds);
         }
     }
+}
+
+fn operation(number: u64, client: u64, kind: Kind, called: u64, end: End) -> Operation {
+    let (key, called) = (value("k"), Mono(called));
+    Operation { number, client, key, kind, called, end: Some(end) }
+}
+
+/// The steps that the verdict takes are enough for a few operations that prove it, too.
+#[test]
+fn the_witness_of_a_long_history_is_small_also_where_the_steps_are_scarce() {
+    let mut history = Vec::new();
+    for round in 0..2_000 {
+        let text = format!("v{round}");
+        let (at, number) = (4 * round, 2 * round);
+        history.push(operation(number, 1, Kind::Write(value(&text)), at, done(at + 1, vec![])));
+        let end = done(at + 3, vec![value(&text)]);
+        history.push(operation(number + 1, 1, Kind::Read, at + 2, end));
+    }
+    history.push(operation(4_000, 1, Kind::Read, 8_000, done(8_001, vec![value("v5")])));
+    let mut steps = 1_000;
+    loop {
+        match check(&history, Bounds { steps, ..Bounds::default() }) {
+            Verdict::Undecided(_) => steps += steps / 4,
+            Verdict::Wrong(found) => {
+                assert!(found.operations.len() <= 4, "{} steps: {found}", steps);
+                assert!(found.operations.contains(&4_000), "{found}");
+                return;
+            }
+            Verdict::Holds => panic!("v5 had been replaced"),
+        }
+    }
+}
+
+/// Every look at an operation is a step, also where many readers wait for many writes of one value.
+#[test]
+fn many_writes_and_readers_of_one_value_end_with_the_steps() {
+    let (many, late) = (20_000, 1_000_000);
+    let mut history = Vec::new();
+    for number in 0..many {
+        history.push(operation(number, number, Kind::Write(value("a")), 0, done(late, vec![])));
+        let (number, end) = (many + number, done(late, vec![value("a")]));
+        history.push(operation(number, number, Kind::Read, 0, end));
+    }
+    let swap = Kind::CompareAndSet { old: Some(value("a")), new: Some(value("z")) };
+    history.push(operation(2 * many, 2 * many, swap, 0, done(late, vec![])));
+    for round in 0..200 {
+        let (number, at) = (2 * many + 1 + 2 * round, 10 + 20 * round);
+        let text = value(&format!("u{round}"));
+        let write = Kind::Write(text.clone());
+        history.push(operation(number, many * 3, write, at, done(at + 10, vec![])));
+        history.push(operation(
+            number + 1,
+            many * 3 + 1,
+            Kind::Read,
+            at,
+            done(at + 10, vec![text]),
+        ));
+    }
+    let verdict = check(&history, Bounds { steps: 200_000, ..Bounds::default() });
+    assert!(matches!(verdict, Verdict::Undecided(_)), "{verdict:?}");
 }
 
 /// A history of its witness alone, as it was known when it went wrong, is wrong too, and no operation of

@@ -227,18 +227,26 @@ impl Search {
         (keyed.into_iter().map(|(.., index)| index).collect(), found)
     }
 
-    /// Whether some may come right after a write, only read it, and are all who can find it.
-    fn is_read_at_once(&self, index: usize, deadline: Mono) -> bool {
+    /// Whether some may come right after a write, only read it, and are all who can find it. Never, once
+    /// the steps are used up.
+    fn is_read_at_once(&mut self, index: usize, deadline: Mono) -> bool {
         let item = self.items[index];
         let Some(value) = item.leaves.filter(|_| item.is_plain_write()) else { return false };
         let mut readers = self.expecting.iter(value as usize).map(|reader| self.items[reader]);
-        let mut some = false;
-        let next = readers.find(|reader| {
-            let at_once = reader.called <= deadline && reader.leaves.is_none();
-            some |= at_once;
-            !at_once
-        });
-        some && next.is_none_or(|next| next.called > deadline.max(self.reach[index]))
+        let (mut some, mut next, mut steps) = (false, None, self.bounds.steps);
+        while steps > 0
+            && let Some(reader) = readers.next()
+        {
+            steps -= 1;
+            if reader.called > deadline || reader.leaves.is_some() {
+                next = Some(reader.called);
+                break;
+            }
+            some = true;
+        }
+        drop(readers);
+        self.bounds.steps = steps;
+        some && steps > 0 && next.is_none_or(|next| next > deadline.max(self.reach[index]))
     }
 
     /// Whether nobody left can find what a write leaves, wherever it comes.

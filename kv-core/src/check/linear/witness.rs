@@ -20,7 +20,7 @@ use crate::check::{Objection, Promise, list};
 use crate::ordered::{self, Map, Set};
 use crate::time::Mono;
 
-/// How often the bounds of a verdict may be spent on its witness.
+/// How often the bounds of a verdict may be spent on the moment of its witness, and on its operations.
 const EFFORT: u64 = 4;
 
 /// The objection to the operations on a key, for which there is no order.
@@ -31,9 +31,10 @@ pub(super) fn object(
     bounds: Bounds,
 ) -> Objection {
     let steps = bounds.steps.saturating_mul(EFFORT);
-    let mut shrinking = Shrinking { bounds: Bounds { steps, ..bounds } };
-    let at = shrinking.first_moment(&task.items);
-    let kept = shrinking.shrink(known_at(&task.items, at));
+    // Each has its own, else little would be left out of a long history.
+    let shrinking = || Shrinking { bounds: Bounds { steps, ..bounds } };
+    let at = shrinking().first_moment(&task.items);
+    let kept = shrinking().shrink(known_at(&task.items, at));
     let kept: Vec<&Operation> = kept.into_iter().map(|(index, _)| task.operations[index]).collect();
     let numbers = kept.iter().map(|operation| operation.number).collect();
     Objection::new(Promise::Linearizability, numbers, at, words(key, operations, &kept, at))
@@ -78,7 +79,8 @@ impl Shrinking {
         answers.get(low).copied().unwrap_or_default()
     }
 
-    /// Leaves out larger and then smaller parts, until nothing more can be spared (Zeller and
+    /// Leaves out larger and then smaller parts, until nothing more can be spared, or all that may be spent
+    /// is (Zeller and
     /// Hildebrandt, "Simplifying and isolating failure-inducing input", 2002).
     fn shrink(&mut self, mut kept: Vec<(usize, Item)>) -> Vec<(usize, Item)> {
         let mut part = kept.len().next_power_of_two();
@@ -86,6 +88,9 @@ impl Shrinking {
             let mut start = 0;
             let mut changed = false;
             while start < kept.len() {
+                if self.bounds.steps == 0 {
+                    return kept; // Each further try would only cost its preparation.
+                }
                 let end = kept.len().min(start + part);
                 let rest = without(&kept, start..end);
                 if rest.len() < kept.len() && self.has_no_order(&rest) {
