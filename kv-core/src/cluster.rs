@@ -298,12 +298,8 @@ impl Cluster {
         if at <= before.at || !(newcomer || Self::allows(before, epoch, command)) {
             return None;
         }
-        if !change::changes(before, command).ok()? {
-            return None;
-        }
-        let mut next = change::apply(before, command).ok()?;
-        next.at = at;
-        Some(next)
+        let next = change::apply(before, command).ok()??;
+        Some(Layout { at, ..next })
     }
 
     /// Whether a command proposed under an epoch still means what was meant. A report names the

@@ -38,7 +38,7 @@ fn layout() -> Layout {
         incarnation: Incarnation(2),
         address: String::new(),
     };
-    change::apply(&alone, &command).expect("there is room for two")
+    change::apply(&alone, &command).expect("there is room for two").expect("it is new")
 }
 
 fn machine(name: &str, incarnation: u64) -> Machine {

@@ -54,7 +54,7 @@ pub fn found(
     }
 }
 
-/// Whether a command changes a layout at all; fails in words for the client if it is refused.
+/// Whether a command changes a layout at all. An error says why it is refused.
 pub fn changes(layout: &Layout, command: &ClusterCommand) -> Result<bool, RequestError> {
     match command {
         ClusterCommand::AddMember { name, incarnation, address } => {
@@ -93,12 +93,13 @@ pub fn changes(layout: &Layout, command: &ClusterCommand) -> Result<bool, Reques
     }
 }
 
-/// The layout after a command. Equal epochs mean that nothing changed which others must know.
-pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, RequestError> {
-    let mut layout = before.clone();
+/// The layout after a command, if that changes anything. Equal epochs mean that nothing changed which others
+/// must know.
+pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Option<Layout>, RequestError> {
     if !changes(before, command)? {
-        return Ok(layout);
+        return Ok(None);
     }
+    let mut layout = before.clone();
     let next = Epoch(before.epoch.0 + 1);
     match command {
         ClusterCommand::AddMember { name, incarnation, address } => {
@@ -126,7 +127,7 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
         }
         ClusterCommand::MoveDone { node, .. } => {
             if !note_done(&mut layout, *node) {
-                return Ok(layout);
+                return Ok(Some(layout));
             }
             finish_stage(&mut layout, next);
         }
@@ -134,11 +135,11 @@ pub fn apply(before: &Layout, command: &ClusterCommand) -> Result<Layout, Reques
             if let Some(shard) = layout.shards.get_mut(shard.0 as usize) {
                 shard.settled = true;
             }
-            return Ok(layout);
+            return Ok(Some(layout));
         }
     }
     layout.epoch = next;
-    Ok(layout)
+    Ok(Some(layout))
 }
 
 fn check_newcomer(
@@ -309,7 +310,7 @@ mod tests {
     }
 
     fn after(layout: &Layout, command: &ClusterCommand) -> Layout {
-        apply(layout, command).unwrap()
+        apply(layout, command).unwrap().unwrap_or_else(|| layout.clone())
     }
 
     /// All members report until nothing moves any more; returns all layouts on the way.
@@ -424,7 +425,7 @@ mod tests {
         let remove = |force| ClusterCommand::RemoveMember { node: NodeId::of_name("n1"), force };
         let refused = apply(&layout, &remove(false)).unwrap_err();
         assert!(refused.to_string().contains("shard 0"), "{refused}");
-        assert!(apply(&layout, &remove(true)).is_ok());
+        assert!(apply(&layout, &remove(true)).unwrap().is_some());
         let since = layout.epoch;
         layout = after(&layout, &settle(0, since));
         layout = after(&layout, &settle(1, Epoch(1)));

@@ -1,9 +1,10 @@
 //! A run as a short text, to be put into an address and sent to somebody.
 //!
 //! The text is base64url of: the version of this format, the build of the core that made it, the [`Run`],
-//! and a CRC-32 of all that, so that a changed character is not taken for another run. Times are written as steps from one action to the next, in milliseconds where they are
-//! whole, so an action costs a few bytes. A link is foreign input: it is bounded, and whatever is
-//! wrong with it is an error that says what to do.
+//! and a CRC-32 of all that, so that a changed character is not taken for another run. Times are written
+//! as steps from one action to the next, in milliseconds where they are whole, so an action costs a few
+//! bytes. A link is foreign input: it is bounded, and whatever is wrong with it is an error that says what
+//! to do.
 //!
 //! Left out: compression; the actions are too different from each other to gain much.
 

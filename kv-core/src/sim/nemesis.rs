@@ -5,7 +5,7 @@
 //! whole run under attack, the same on every platform for a seed.
 //!
 //! A third of the runs spares disks, in a third nodes lose theirs, and in a third the tables of one node
-//! rot: bits turn over, and reads give the bytes of another place.
+//! rot: bits turn over, and reads give the bytes of another place. While partitions move nothing rots.
 //!
 //! Left out is what the protocol is not built to survive: damage to a second disk before the first is
 //! filled again, and the loss of the disk of the node that is told to found the cluster.

@@ -105,7 +105,7 @@ impl Default for Plan {
 
 /// How long a cluster may take to be whole once nothing is broken any more.
 const RECOVERY: Micros = Micros::from_millis(8_000);
-/// What a node does by itself is done by then.
+/// What a node does of itself waits no longer than this.
 const GRACE: Micros = Micros::from_millis(500);
 /// Longer than any request may take: two seconds by a clock that runs a tenth too slow, and then two of
 /// the slowest syncs before the answer leaves.
@@ -265,11 +265,13 @@ impl Trial {
     fn recover(&mut self) {
         Nemesis::relent(&mut self.world);
         self.pass(RECOVERY);
-        if state::whole(&self.world).is_err() {
-            // A node may just be busy with damage that it has only now found.
+        let mut recovered = state::whole(&self.world);
+        if recovered.is_ok() && state::idle(&self.world).is_err() {
+            // Nodes look for damage by themselves: one may mend just now what it has only now found.
             self.pass(GRACE);
+            recovered = state::idle(&self.world);
         }
-        if let Err(words) = state::whole(&self.world) {
+        if let Err(words) = recovered {
             self.object(Promise::Recovery, words);
         }
         let asked = self.history.end();

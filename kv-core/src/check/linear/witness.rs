@@ -79,9 +79,8 @@ impl Shrinking {
         answers.get(low).copied().unwrap_or_default()
     }
 
-    /// Leaves out larger and then smaller parts, until nothing more can be spared, or all that may be spent
-    /// is (Zeller and
-    /// Hildebrandt, "Simplifying and isolating failure-inducing input", 2002).
+    /// Leaves out larger and then smaller parts, until nothing more can be spared, or the steps are (Zeller
+    /// and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002).
     fn shrink(&mut self, mut kept: Vec<(usize, Item)>) -> Vec<(usize, Item)> {
         let mut part = kept.len().next_power_of_two();
         loop {
