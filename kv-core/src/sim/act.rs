@@ -205,8 +205,9 @@ impl World {
                 self.connect_all();
             }
             Action::Heal => {
-                self.network.heal();
-                self.connect_all();
+                if self.network.heal() {
+                    self.connect_all();
+                }
             }
             Action::Network(network) => self.network.config = network,
             Action::Link { from, to, own } => self.network.set_own(from, to, own),

@@ -9,6 +9,9 @@
 //! Real links are TCP and neither repeat nor overtake. That these can be made to, and that one message
 //! can be picked out and lost or held up, is there to see what the protocol takes.
 //!
+//! Like any network it has room for so much only ([`Network::send`]); more is lost. It takes latencies of
+//! minutes, or nodes that are paused for as long, to see that.
+//!
 //! Left out: bandwidth.
 
 mod flights;
@@ -23,9 +26,22 @@ use flights::{Flight, Flights};
 use line::Line;
 
 use super::config::{ActionRefused, Chance, LinkConfig, NetworkConfig, refuse};
+use crate::codec;
 use crate::message::{Envelope, Hello, Lane};
 use crate::ordered::{Map, Set};
 use crate::time::{Micros, Mono};
+
+/// The most messages that are under way at once, those among them that wait at nodes that are paused.
+pub(super) const UNDER_WAY_MAX: usize = 100_000;
+
+/// The most bytes that they have, besides those of the first few.
+const BYTES_MAX: usize = 32 * 1_024 * 1_024;
+
+/// So few messages are not worth weighing.
+const FEW: usize = 1_000;
+
+/// What a message of usual size takes in memory, in bytes.
+const USUAL: usize = 500;
 
 /// A message on its way.
 #[derive(Clone, Debug)]
@@ -95,8 +111,8 @@ impl Network {
         }
     }
 
-    /// Puts a message with its hash on its way, and perhaps a copy of it; returns their numbers and when to call
-    /// [`Self::arrive`].
+    /// Puts a message with its hash on its way, and perhaps a copy of it, as far as there is room
+    /// ([`UNDER_WAY_MAX`], [`BYTES_MAX`]). Returns their numbers and when to call [`Self::arrive`].
     pub(super) fn send(
         &mut self,
         now: Mono,
@@ -113,22 +129,32 @@ impl Network {
         let fate = self.line(from, to).send(now, &config, lane);
         let lost = fate.lost || cut || connection.is_none();
         let kind = envelope.message.name();
+        let bytes = if self.flights.len() < FEW { 0 } else { codec::encode(&*envelope).len() };
+        let room = match self.flights.bytes() + bytes {
+            0..=BYTES_MAX => UNDER_WAY_MAX.saturating_sub(self.flights.len()),
+            _ => 0,
+        };
         let mut fly = |arrives: Mono, envelope: Box<Envelope>| {
             self.numbers += 1;
             let number = self.numbers;
             let seen = InFlight { number, from, to, kind, lane, sent: now, arrives, lost };
-            self.flights.insert(Flight { seen, connection, envelope, hash });
+            self.flights.insert(Flight { seen, connection, envelope, bytes, hash });
             (number, arrives)
         };
-        let copy = fate.again.map(|at| (at, envelope.clone()));
-        let first = fly(fate.arrives, envelope);
+        let copy = fate.again.filter(|_| room > 1).map(|at| (at, envelope.clone()));
+        let first = (room > 0).then(|| fly(fate.arrives, envelope));
         let again = copy.map(|(at, envelope)| fly(at, envelope));
-        core::iter::once(first).chain(again)
+        first.into_iter().chain(again)
+    }
+
+    /// What all that is under way weighs: as much as so many messages of usual size.
+    pub(super) fn weight(&self) -> usize {
+        self.flights.len() + self.flights.bytes() / USUAL
     }
 
     /// Takes the message off the network, and returns it with its receiver and hash if it is received.
     pub(super) fn arrive(&mut self, number: u64) -> Option<(u16, Box<Envelope>, u64)> {
-        let Flight { seen, connection, envelope, hash } = self.flights.remove(number)?;
+        let Flight { seen, connection, envelope, hash, .. } = self.flights.remove(number)?;
         let known = &self.line(seen.from, seen.to).known;
         let current = known.as_ref().map(|link| link.connection) == connection;
         (current && !seen.lost).then_some((seen.to, envelope, hash))
@@ -199,9 +225,12 @@ impl Network {
         self.lose_what_is_cut(now);
     }
 
-    pub(super) fn heal(&mut self) {
+    /// Returns whether anything was cut.
+    pub(super) fn heal(&mut self) -> bool {
+        let cut = !self.cuts.is_empty() || !self.groups.is_empty();
         self.cuts.clear();
         self.groups.clear();
+        cut
     }
 
     fn lose_what_is_cut(&mut self, now: Mono) {
@@ -227,18 +256,19 @@ impl Network {
     }
 
     /// Connects two nodes if they can be and are not, and has each side that can be reached told what
-    /// it does not know yet. `hello` says what a running node says first, and nothing for others;
-    /// `awake` whether both can say it now. Returns the notices and when to call [`Self::take_notice`] with each.
+    /// it does not know yet. `runs` says whether each runs, `hello` what a running node says first, and
+    /// `awake` whether both can say it now. Returns the notices and when to call [`Self::take_notice`] with
+    /// each.
     pub(super) fn connect(
         &mut self,
         now: Mono,
         (a, b): (u16, u16),
+        [a_runs, b_runs]: [bool; 2],
         hello: impl Fn(u16) -> Option<Arc<Hello>>,
         awake: bool,
     ) -> Vec<(Mono, Notice)> {
         let pair = (a.min(b), a.max(b));
-        let hellos = [hello(a), hello(b)];
-        let both = hellos.iter().all(Option::is_some);
+        let both = a_runs && b_runs;
         let open = !self.is_cut(a, b) && !self.is_cut(b, a);
         if both && awake && open && !self.connections.contains_key(&pair) {
             self.numbers += 1;
@@ -246,9 +276,8 @@ impl Network {
         }
         let connection = self.connections.get(&pair).copied();
         let mut notices = Vec::new();
-        let [of_a, of_b] = hellos;
-        for (from, to, said, listens) in [(a, b, &of_a, &of_b), (b, a, &of_b, &of_a)] {
-            let reached = listens.is_some() && !self.is_cut(from, to);
+        for (from, to, listens) in [(a, b, b_runs), (b, a, a_runs)] {
+            let reached = listens && !self.is_cut(from, to);
             let config = self.config;
             let line = self.line(from, to);
             if !reached || line.told == connection {
@@ -256,7 +285,7 @@ impl Network {
             }
             line.told = connection;
             let at = line.notify(now, &config);
-            let link = connection.zip(said.clone());
+            let link = connection.zip(hello(from));
             let link = link.map(|(connection, hello)| Link { connection, hello });
             notices.push((at, Notice { from, to, link }));
         }
@@ -331,7 +360,7 @@ mod tests {
 
     fn connected(loss: Ratio) -> Network {
         let mut network = Network::new(7, NetworkConfig { loss, ..NetworkConfig::default() });
-        let notices = network.connect(Mono(0), (0, 1), |node| Some(hello(node)), true);
+        let notices = network.connect(Mono(0), (0, 1), [true; 2], |node| Some(hello(node)), true);
         assert_eq!(notices.len(), 2);
         for (_, notice) in notices {
             let (before, now) = network.take_notice(&notice);
@@ -353,6 +382,33 @@ mod tests {
             }
         }
         assert_eq!(network.in_flight().count(), 250);
+    }
+
+    #[test]
+    fn a_network_has_room_for_so_many_messages_and_so_many_bytes() {
+        let mut network = connected(Ratio::ZERO);
+        let twice = NetworkConfig { duplication: Ratio::per_mille(1_000), ..network.config };
+        network.config = twice;
+        for sent in 0..UNDER_WAY_MAX as u64 {
+            drop(network.send(Mono(sent), (0, 1), Lane::Bulk, envelope(sent), sent));
+        }
+        assert_eq!(network.in_flight().count(), UNDER_WAY_MAX);
+        let first = network.in_flight().next().unwrap().number;
+        assert!(network.arrive(first).is_some());
+        let number = send(&mut network, Mono(0), (0, 1), 7).0;
+        assert_eq!(network.find(Mono(0), number).map(|seen| seen.number), Ok(number));
+        assert_eq!(network.in_flight().count(), UNDER_WAY_MAX, "there is no room for a copy");
+
+        let mut network = connected(Ratio::ZERO);
+        let reason = "long".repeat(16 * 1_024);
+        for sent in 0..2 * FEW as u64 {
+            let mut envelope = envelope(sent);
+            envelope.message = Message::JoinRefused { later: true, reason: reason.clone() };
+            drop(network.send(Mono(sent), (0, 1), Lane::Bulk, envelope, sent));
+        }
+        let (under_way, room) = (network.in_flight().count(), BYTES_MAX / reason.len());
+        assert!((FEW + room - 1..=FEW + room).contains(&under_way), "{under_way}");
+        assert!(network.weight() >= BYTES_MAX / USUAL);
     }
 
     #[test]
@@ -484,9 +540,9 @@ mod tests {
         let (of_dead, _) = send(&mut network, Mono(0), (1, 0), 2);
         network.forget(1);
         let only_0 = |node| (node == 0).then(|| hello(node));
-        let down = network.connect(Mono(5), (1, 0), only_0, true);
+        let down = network.connect(Mono(5), (1, 0), [false, true], only_0, true);
         assert_eq!(down.len(), 1);
-        let up = network.connect(Mono(6), (1, 0), |node| Some(hello(node)), true);
+        let up = network.connect(Mono(6), (1, 0), [true; 2], |node| Some(hello(node)), true);
         assert_eq!(up.len(), 2);
         assert!(up.iter().all(|(at, _)| *at > Mono(6)));
         // What the dead one sent was on its way; what was meant for it is not for the new one.
@@ -507,9 +563,9 @@ mod tests {
         network.cut(Mono(0), 1, 0);
         network.forget(1);
         let only_0 = |node| (node == 0).then(|| hello(node));
-        assert!(network.connect(Mono(5), (0, 1), only_0, true).is_empty());
+        assert!(network.connect(Mono(5), (0, 1), [true, false], only_0, true).is_empty());
         network.mend(1, 0);
-        assert_eq!(network.connect(Mono(6), (0, 1), only_0, true).len(), 1);
-        assert!(network.connect(Mono(7), (0, 1), only_0, true).is_empty());
+        assert_eq!(network.connect(Mono(6), (0, 1), [true, false], only_0, true).len(), 1);
+        assert!(network.connect(Mono(7), (0, 1), [true, false], only_0, true).is_empty());
     }
 }

@@ -11,6 +11,9 @@ use crate::id::{Index, ShardId};
 use crate::node::{Node, NodeView};
 use crate::time::{Micros, Mono};
 
+/// A client's question is lost where a paused node has its share of this to hear already.
+const WAITING_MAX: usize = 100_000;
+
 impl World {
     /// Whether a node is paused.
     #[must_use]
@@ -88,11 +91,14 @@ impl World {
 
     /// Keeps what is due for a node that is paused; gives back what can happen.
     pub(super) fn hold(&mut self, due: Due) -> Option<Due> {
+        let most = WAITING_MAX / self.hosts.len().max(1);
         let host = due.node().and_then(|node| self.hosts.get_mut(usize::from(node)));
         let Some(host) = host.filter(|host| host.paused) else { return Some(due) };
         match due {
             // A deadline that has passed is found when the node goes on.
             Due::Timer { .. } => host.timer = None,
+            // Who is not heard gives up.
+            Due::Client { .. } if host.waiting.len() >= most => {}
             due => host.waiting.push(due),
         }
         None
@@ -120,10 +126,39 @@ impl World {
     pub(super) fn delay(&mut self, message: u64, by: Micros) {
         self.queue
             .withdraw_all(|due| matches!(due, Due::Arrival { number, .. } if *number == message));
-        let flight = self.network.in_flight().find(|flight| flight.number == message);
-        let Some(to) = flight.map(|flight| flight.to) else { return };
+        let flight = self.network.find(self.now(), message);
+        let Ok(to) = flight.map(|flight| flight.to) else { return };
         if let Some(at) = self.network.delay(message, by) {
             self.queue.enter(at, Due::Arrival { to, number: message });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Setting;
+    use crate::sim::{Action, SimConfig, Workload};
+
+    #[test]
+    fn a_paused_node_lets_only_so_many_clients_wait() {
+        let workload = Workload { clients: 1_000, per_second: 10_000, ..Workload::default() };
+        // They soon give up, and ask again.
+        let settings = [(Setting::RequestTimeoutMs, 100)].into();
+        let config = SimConfig { nodes: 5, workload, settings, ..SimConfig::default() };
+        let mut world = World::new(config).unwrap();
+        world.run_until(Mono(2_000_000), u64::MAX);
+        for node in 0..5 {
+            world.act(Action::Pause { node }).unwrap();
+        }
+        world.run_until(Mono(20_000_000), u64::MAX);
+        let waiting = world.hosts.iter().map(|host| host.waiting.len());
+        assert_eq!(waiting.collect::<Vec<_>>(), [WAITING_MAX / 5; 5]);
+        for node in 0..5 {
+            world.act(Action::Resume { node }).unwrap();
+        }
+        world.run_until(Mono(23_000_000), u64::MAX);
+        let mut last = world.operations().filter(|record| record.called > Mono(22_500_000));
+        assert!(last.any(|record| matches!(record.outcome, Some((_, Ok(_))))), "they go on");
     }
 }

@@ -72,8 +72,9 @@ enum Goal {
 /// The most moments that all branches together keep, and the fewest that they may.
 const KEPT: core::ops::RangeInclusive<usize> = 8..=64;
 
-/// How many nodes these may have in all: a moment of a large cluster takes more memory, and time to copy.
-const KEPT_NODES: usize = 640;
+/// How much all of them may weigh ([`World::weight`]): a moment of a large cluster takes more memory, and
+/// time to copy.
+const KEPT_WEIGHT: usize = 640;
 
 /// How many events lie between two moments at first, for each ten nodes.
 const SPACING: u64 = 512;
@@ -347,9 +348,10 @@ impl Timeline {
             return;
         }
         branch.kept.insert(place(&self.world), self.world.clone());
-        let nodes = usize::from(self.world.nodes()).max(1);
-        let most = (KEPT_NODES / nodes).clamp(*KEPT.start(), *KEPT.end());
-        if self.branches.iter().map(|branch| branch.kept.len()).sum::<usize>() > most
+        let kept = || self.branches.iter().flat_map(|branch| branch.kept.values());
+        let (count, weight) = (kept().count(), kept().map(World::weight).sum::<usize>());
+        let too_many = count > *KEPT.end() || (count > *KEPT.start() && weight > KEPT_WEIGHT);
+        if too_many
             && let Some(most) = self.branches.iter_mut().max_by_key(|branch| branch.kept.len())
         {
             most.thin();
@@ -438,6 +440,8 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::{NetworkConfig, Workload};
+    use crate::time::Micros;
 
     #[test]
     fn the_larger_a_cluster_is_the_fewer_moments_are_kept() {
@@ -449,5 +453,23 @@ mod tests {
         };
         assert!((33..=64).contains(&kept(9, 120_000_000)));
         assert!((5..=8).contains(&kept(100, 2_000_000)));
+    }
+
+    #[test]
+    fn the_more_is_under_way_the_fewer_moments_are_kept() {
+        let latency = Micros::from_millis(60_000);
+        let network =
+            NetworkConfig { latency_min: latency, latency_max: latency, ..Default::default() };
+        let mut timeline = Timeline::new(SimConfig::default()).unwrap();
+        while !timeline.run_until(Mono(200_000_000), 1_000).unwrap() {}
+        let before = timeline.branches[0].kept.len();
+        timeline.act(Action::Network(network)).unwrap();
+        let workload = Workload { clients: 1_000, per_second: 10_000, ..Workload::default() };
+        timeline.act(Action::Workload(workload)).unwrap();
+        while !timeline.run_until(Mono(320_000_000), 1_000).unwrap() {}
+        let kept = &timeline.branches[0].kept;
+        let weight = kept.values().map(World::weight).sum::<usize>();
+        assert!(before > 30 && kept.len() < 30, "{before} and {}", kept.len());
+        assert!(weight <= KEPT_WEIGHT + timeline.world.weight(), "{weight}");
     }
 }

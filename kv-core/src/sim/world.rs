@@ -232,6 +232,15 @@ impl World {
         self.generators.workload()
     }
 
+    /// How much memory a copy of it takes beside others: as much as so many nodes with what they have in
+    /// memory.
+    pub(super) fn weight(&self) -> usize {
+        /// So many messages take as much as a node.
+        const MESSAGES: usize = 200;
+        let waiting = self.hosts.iter().map(|host| host.waiting.len()).sum::<usize>();
+        self.hosts.len() + (self.network.weight() + waiting) / MESSAGES
+    }
+
     /// All messages under way. Lost ones stay until they would have arrived.
     pub fn in_flight(&self) -> impl Iterator<Item = &InFlight> {
         self.network.in_flight()
@@ -526,8 +535,9 @@ impl World {
                     .and_then(Host::node)
                     .map(|node| Arc::new(node.hello()))
             };
+            let runs = [self.is_up(node), self.is_up(other)];
             let awake = !self.is_paused(node) && !self.is_paused(other);
-            for (at, notice) in self.network.connect(self.now, (node, other), hello, awake) {
+            for (at, notice) in self.network.connect(self.now, (node, other), runs, hello, awake) {
                 self.queue.enter(at, Due::Notice(notice));
             }
         }
