@@ -104,11 +104,15 @@ pub enum Bug {
     ReadWithoutRound,
     /// Strong: a write is acknowledged by another entry that took its place.
     PlaceTaken,
+    /// A coordinator sends a write, and reports it, before its own disk holds it.
+    WriteSentUnsynced,
+    /// A new owner confirms what was handed off to it before its disk holds it.
+    HandOffUnsynced,
 }
 
 impl Bug {
     /// Those of the eventually consistent keyspaces and of what is below them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::AcknowledgeBeforeSync,
         Self::ReadOfUnsynced,
         Self::QuorumOneShort,
@@ -118,6 +122,8 @@ impl Bug {
         Self::SettingsReadTwice,
         Self::RecoveryCutsAcknowledged,
         Self::HeldReleasedEarly,
+        Self::WriteSentUnsynced,
+        Self::HandOffUnsynced,
     ];
 
     /// Those of the consensus machine, and of the log below it.

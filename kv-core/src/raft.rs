@@ -54,7 +54,7 @@ use self::core::{After, Core, Outgoing, Unwritten};
 use self::follower::Follower;
 use self::leader::{Fate, Leader};
 use self::log::Log;
-pub use self::persist::{OpenError, Opened, group_of_key, key_words};
+pub use self::persist::{Kept, OpenError, Opened, group_of_key, key_words};
 pub use self::view::{GroupView, PeerView, RoleView};
 use crate::bugs::{Bug, planted};
 pub use crate::event::raft::{DropReason, RaftEvent};

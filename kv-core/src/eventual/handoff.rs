@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Eventual, Ground, OBJECTS, parse_object_key, tell};
+use crate::bugs::{Bug, planted};
 use crate::codec;
 use crate::disk::Disk;
 use crate::event::EventKind;
@@ -121,7 +122,9 @@ impl Eventual {
         if !batch.is_empty() {
             // The same where there is no room.
             let Ok(at) = Self::write_kept(ground, &batch) else { return };
-            after = after.max(at);
+            if !planted(Bug::HandOffUnsynced) {
+                after = after.max(at);
+            }
             objects.iter().for_each(|(key, _)| self.void_restore(key));
         }
         ground.out.send(from, None, after, Message::HandedOff { token });

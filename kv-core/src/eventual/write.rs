@@ -55,7 +55,9 @@ impl Eventual {
             Err(error) => return self.finish(ground, token, Err(error)),
         };
         let Some(operation) = self.operations.get_mut(&token) else { return };
-        operation.after = operation.after.max(at);
+        if !planted(Bug::WriteSentUnsynced) {
+            operation.after = operation.after.max(at);
+        }
         operation.receipt.acknowledged = alloc::vec![self.me];
         operation.receipt.asked = alloc::vec![self.me];
         let refused = Set::new();

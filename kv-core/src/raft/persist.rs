@@ -13,6 +13,8 @@
 //! All changes of a turn are one batch, so none of them is ever there without the others. Where a log was
 //! cut, everything behind goes in the same batch.
 
+mod kept;
+
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
@@ -22,6 +24,7 @@ use core::fmt;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+pub use self::kept::Kept;
 use super::Group;
 use super::core::Core;
 use super::log::Log;

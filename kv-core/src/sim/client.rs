@@ -6,6 +6,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use super::action::{ClientOperation, StrongOperation};
 use super::queue::Ticket;
 use super::recent::Recent;
@@ -103,6 +105,12 @@ impl Clients {
 
     pub(super) fn open(&mut self, id: RequestId, request: Open) {
         self.open.insert(id, request);
+    }
+
+    /// The key that an open request is about, if it is an operation.
+    pub(super) fn key_of(&self, id: RequestId) -> Option<&Bytes> {
+        let Purpose::Operation { number, .. } = self.open.get(&id)?.purpose else { return None };
+        self.records.since(number).next().map(|record| record.operation.key())
     }
 
     /// Takes the request off the open ones, for it was answered or given up; nothing if it was before.

@@ -104,8 +104,6 @@ pub(super) enum Chance {
     Client(u16),
     /// What the nemesis does.
     Nemesis,
-    /// Which messages the watch looks at.
-    Watch,
 }
 
 impl Chance {
@@ -117,7 +115,6 @@ impl Chance {
             Self::Link(from, to) => (3, from, to),
             Self::Client(client) => (4, client, 0),
             Self::Nemesis => (5, 0, 0),
-            Self::Watch => (6, 0, 0),
         };
         Rng::stream(seed, kind << 32 | u64::from(first) << 16 | u64::from(second))
     }

@@ -33,6 +33,8 @@ pub struct SimDisk {
     used: u64,
     faults: Faults,
     operations: u64,
+    /// How often what is durable may have changed.
+    durable_version: u64,
     written: Rolling,
 }
 
@@ -70,6 +72,7 @@ impl SimDisk {
 
     /// Loses power, and comes back. Equal generators leave equal files.
     pub fn crash(&mut self, rng: &mut Rng) {
+        self.durable_version += 1;
         let seed = rng.any();
         let before = core::mem::take(&mut self.files);
         let mut ghosts = core::mem::take(&mut self.ghosts);
@@ -100,6 +103,12 @@ impl SimDisk {
         self.operations
     }
 
+    /// Another number whenever [`Self::durable`] is something else, as long as it is the same disk.
+    #[must_use]
+    pub fn durable_version(&self) -> u64 {
+        self.durable_version
+    }
+
     /// What a loss of power could not take from it, without the faults.
     #[must_use]
     pub fn durable(&self) -> Self {
@@ -109,13 +118,6 @@ impl SimDisk {
         let mut disk = Self { files, ..Self::default() };
         disk.used = disk.files.values().map(|file| file.now().len()).sum();
         disk
-    }
-
-    /// Whether a loss of power would take nothing from the log.
-    #[must_use]
-    pub fn is_log_durable(&self) -> bool {
-        let mut log = self.files.iter().filter(|(id, _)| id.kind() == Some(FileKind::Log));
-        log.all(|(_, file)| file.is_durable())
     }
 
     /// After so many more operations the power fails: nothing works from then on until
@@ -148,6 +150,7 @@ impl SimDisk {
             return Err(DiskError::OutOfBounds);
         }
         file.flip(offset, bit);
+        self.durable_version += 1;
         self.faults.flipped = true;
         Ok(())
     }
@@ -210,6 +213,7 @@ impl SimDisk {
 
     fn sync_file(&mut self, id: FileId, upto: u64) -> Result<(), DiskError> {
         let file = self.files.get_mut(&id).ok_or(DiskError::NotFound)?;
+        self.durable_version += 1;
         if core::mem::take(&mut self.faults.sync) {
             file.forget();
             return Err(DiskError::Io("the device could not write".into()));
@@ -336,6 +340,7 @@ impl Disk for SimDisk {
         self.used -= removed.now().len();
         if let Some(durable) = removed.durable() {
             self.ghosts.insert(file, durable.clone());
+            self.durable_version += 1;
         }
         self.faults.unreadable.retain(|(of, _)| *of != file);
         self.note(5, file, 0, &[]);
@@ -578,5 +583,38 @@ mod tests {
         assert!(matches!(disk.read_at(TABLE, 2 * SECTOR - 1, 1), Err(DiskError::Io(_))));
         assert_eq!(disk.read_at(TABLE, 0, SECTOR), Ok(sectors(b"a")));
         assert_eq!(disk.read_at(TABLE, 2 * SECTOR, SECTOR), Ok(sectors(b"c")));
+    }
+
+    #[test]
+    fn what_is_durable_changes_only_with_its_version() {
+        for seed in 0..200 {
+            let (mut rng, mut disk) = (Rng::new(seed), SimDisk::default());
+            let contents = |disk: &SimDisk| {
+                let files = disk.durable().files;
+                let whole = |file: &File| file.now().read_at(0, file.now().len());
+                files.iter().map(|(id, file)| (*id, whole(file))).collect::<Vec<_>>()
+            };
+            let (mut version, mut before) = (disk.durable_version(), contents(&disk));
+            for _ in 0..100 {
+                let file = if rng.below(2) == 0 { LOG } else { FileId::table(rng.below(3)) };
+                // What is not possible is refused.
+                drop(match rng.below(9) {
+                    0 => disk.create(file, rng.below(3) * SECTOR),
+                    1 | 2 => disk.append(file, &sectors(b"ab")),
+                    3 => disk.write_at(file, 0, b"begin"),
+                    4 => disk.truncate(file, SECTOR),
+                    5 => disk.sync(file),
+                    6 => disk.sync_log(upto(rng.below(4) * SECTOR)),
+                    7 => disk.remove(file),
+                    _ => disk.flip(file, 3, 1),
+                });
+                if rng.below(20) == 0 {
+                    disk.crash(&mut rng);
+                }
+                let now = contents(&disk);
+                assert!(now == before || disk.durable_version() > version, "seed {seed}");
+                (version, before) = (disk.durable_version(), now);
+            }
+        }
     }
 }

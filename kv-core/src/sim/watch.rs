@@ -1,54 +1,74 @@
 //! Watches that no message says more than its sender's disk.
 //!
-//! A replica that confirms a write, or shows a value, promises that no loss of power will make it forget
-//! that. When such a message leaves, the watch takes what no crash could take from the sender's disk,
-//! opens a store on it and looks. It knows the promise of a message and nothing of how a node keeps it.
-//! Only messages of senders that have something to lose are looked at, and of those some.
+//! A replica that confirms a write, shows a value, votes, or confirms entries promises that no loss of
+//! power will make it forget that. When such a message leaves, the watch takes what no crash could take
+//! from the sender's disk, opens a store on it and looks. It knows the promise of a message and nothing of
+//! how a node keeps it.
+//!
+//! | message | on the sender's disk |
+//! | --- | --- |
+//! | a value is shown, handed off, or confirmed | every sibling of it, or what replaced it |
+//! | a write is sent to be stored | those siblings that the sender itself has named |
+//! | a write is reported as done, to a client too | the same |
+//! | of Raft | what the table in [`crate::raft`] says |
+//!
+//! Left out: answers about the strong keyspace, which show what is committed, so what a quorum has
+//! confirmed; damaged disks, on which not finding something would prove nothing; and what promises
+//! nothing, such as heartbeats.
+
+mod image;
+mod raft;
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
+use image::Image;
+use raft::Sent;
 
-use super::config::Chance;
-use super::disk::SimDisk;
+use super::host::Host;
 use crate::check::{Objection, Promise};
-use crate::eventual::Eventual;
-use crate::id::PartitionId;
-use crate::message::{Message, Token};
+use crate::id::GroupId;
+use crate::message::{Envelope, Message, Token};
 use crate::ordered::Map;
-use crate::ring::partition_of;
-use crate::rng::{Ratio, Rng};
-use crate::storage::{Store, StoreOptions};
+use crate::request::{Reply, Request};
 use crate::time::Mono;
-use crate::version::Object;
+use crate::version::{Dot, Object};
 
 /// The watch of one world.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
-    rng: Rng,
     partitions: u16,
     /// What nodes were asked and have not answered: who, by whom, under which token.
     asked: Map<(u16, u16, Token), Asked>,
+    sent: Sent,
+    images: Map<u16, Image>,
     objection: Option<Objection>,
 }
 
+/// What an answer will be about.
 #[derive(Clone, Debug)]
-struct Asked {
-    key: Bytes,
-    /// What is to be stored; none if something is to be shown.
-    object: Option<Object>,
+enum Asked {
+    /// What is there under a key.
+    Show(Bytes),
+    /// To have this.
+    Keep(Vec<(Bytes, Object)>),
+    /// To write a key.
+    Write(Bytes),
 }
-
-/// How many of the messages are looked at.
-const LOOKED_AT: Ratio = Ratio { numerator: 1, denominator: 4 };
 
 /// Questions that were lost are forgotten when there are so many.
 const ASKED_MAX: usize = 4_096;
 
 impl Watch {
-    pub(super) fn new(seed: u64, partitions: u16) -> Self {
-        let rng = Chance::Watch.generator(seed);
-        Self { rng, partitions, asked: Map::new(), objection: None }
+    pub(super) fn new(partitions: u16) -> Self {
+        Self {
+            partitions,
+            asked: Map::new(),
+            sent: Sent::default(),
+            images: Map::new(),
+            objection: None,
+        }
     }
 
     /// The first message that said too much.
@@ -56,80 +76,146 @@ impl Watch {
         self.objection.as_ref()
     }
 
-    /// A message leaves a node with this disk.
-    pub(super) fn sent(
-        &mut self,
-        now: Mono,
-        (from, to): (u16, u16),
-        message: &Message,
-        disk: &SimDisk,
-    ) {
-        match message {
-            Message::Fetch { token, key, .. } => self.ask((to, from, *token), key, None),
-            Message::Store { token, key, object, .. } => {
-                self.ask((to, from, *token), key, Some(object.clone()));
+    /// A node begins anew on what its disk holds, which may be another disk.
+    pub(super) fn started(&mut self, node: u16) {
+        self.images.remove(&node);
+    }
+
+    /// A message leaves a node for another one.
+    pub(super) fn sent(&mut self, to: u16, envelope: &Envelope, from: Sender<'_>) {
+        let (asks, answers) = ((to, from.node), (from.node, to));
+        match &envelope.message {
+            Message::Fetch { token, key, .. } => {
+                self.ask(asks, *token, || Asked::Show(key.clone()));
             }
             Message::Fetched { token, object: Ok(Some(object)) } => {
-                let Some(asked) = self.asked.remove(&(from, to, *token)) else { return };
-                self.look(now, from, "shows", &asked.key, object, disk);
+                if let Some(Asked::Show(key)) = self.answered(answers, *token) {
+                    self.look(from, "shows", &key, dots(object));
+                }
             }
-            Message::Stored { token, refused: None } => {
-                let Some(asked) = self.asked.remove(&(from, to, *token)) else { return };
-                let Some(object) = asked.object else { return };
-                self.look(now, from, "confirms", &asked.key, &object, disk);
+            Message::Store { token, key, object, .. } => {
+                self.ask(asks, *token, || Asked::Keep([(key.clone(), object.clone())].into()));
+                let own = |dot: &Dot| dot.actor == envelope.incarnation;
+                self.look(from, "sends", key, dots(object).filter(own));
+            }
+            Message::HandOff { token, objects, .. } => {
+                self.ask(asks, *token, || Asked::Keep(objects.clone()));
+                for (key, object) in objects {
+                    self.look(from, "hands off", key, dots(object));
+                }
+            }
+            Message::Stored { token, refused: None } | Message::HandedOff { token } => {
+                if let Some(Asked::Keep(objects)) = self.answered(answers, *token) {
+                    for (key, object) in &objects {
+                        self.look(from, "confirms", key, dots(object));
+                    }
+                }
+            }
+            Message::Forward { token, request, .. } => {
+                if let Request::Put { key, .. } | Request::Delete { key, .. } = &**request {
+                    self.ask(asks, *token, || Asked::Write(key.clone()));
+                }
+            }
+            Message::Forwarded { token, result: Ok(reply) } => {
+                if let Some(Asked::Write(key)) = self.answered(answers, *token) {
+                    self.replied(&key, reply, from);
+                }
+            }
+            Message::Raft(messages) => {
+                let image = image(&mut self.images, from);
+                let does = self.sent.broken(envelope, messages, |id| from.holds(id), image);
+                if let Some(does) = does {
+                    self.object(from, &does);
+                }
             }
             _ => {}
         }
     }
 
-    fn ask(&mut self, asked: (u16, u16, Token), key: &Bytes, object: Option<Object>) {
+    /// A node tells a client, or who asked for it, what came of an operation on this key.
+    pub(super) fn replied(&mut self, key: &Bytes, reply: &Reply, from: Sender<'_>) {
+        if let Reply::Written { dot, .. } = reply
+            && from.named(*dot)
+        {
+            self.look(from, "reports as written", key, [*dot].into_iter());
+        }
+    }
+
+    fn ask(&mut self, (who, by): (u16, u16), token: Token, what: impl FnOnce() -> Asked) {
         // Token 0 stands for any number of repairs that nobody waits for.
-        if asked.2 == 0 {
+        if token == 0 {
             return;
         }
         if self.asked.len() >= ASKED_MAX {
             self.asked.clear();
         }
-        self.asked.insert(asked, Asked { key: key.clone(), object });
+        self.asked.insert((who, by, token), what());
     }
 
+    fn answered(&mut self, (who, by): (u16, u16), token: Token) -> Option<Asked> {
+        self.asked.remove(&(who, by, token))
+    }
+
+    /// These writes of a key, or what replaced them, are on the sender's disk.
     fn look(
         &mut self,
-        now: Mono,
-        node: u16,
+        from: Sender<'_>,
         does: &str,
         key: &Bytes,
-        object: &Object,
-        disk: &SimDisk,
+        mut dots: impl Iterator<Item = Dot>,
     ) {
-        // Drawn for each, so that what is looked at does not depend on what disks hold.
-        let chosen = self.rng.chance(LOOKED_AT);
-        if !chosen || self.objection.is_some() || disk.is_log_durable() {
+        let Some(first) = dots.next() else { return };
+        let held = image(&mut self.images, from).object(self.partitions, key);
+        let covers = |dot: Dot| held.as_ref().is_some_and(|held| held.clock().covers(dot));
+        if !covers(first) || !dots.all(covers) {
+            self.object(from, &format!("{does} a version of {}", key.escape_ascii()));
+        }
+    }
+
+    fn object(&mut self, from: Sender<'_>, does: &str) {
+        // Not finding it on a damaged disk proves nothing: a node may still have it in memory.
+        if self.objection.is_some() || from.host.disk.is_damaged() {
             return;
         }
-        if disk.is_damaged() {
-            // Not finding it there would prove nothing: a node may still have it in memory.
-            return;
-        }
-        let held = durable_object(disk, self.partitions, key);
-        let covers = |held: Object| object.siblings().all(|(dot, _)| held.clock().covers(dot));
-        if held.is_some_and(covers) {
-            return;
-        }
-        let name = u32::from(node) + 1;
-        let key = key.escape_ascii();
+        let (node, at) = (u32::from(from.node) + 1, from.now.0);
         let words = format!(
-            "n{name} {does} a version of {key} at {} µs that a loss of power could still take from its disk",
-            now.0
+            "n{node} {does} at {at} µs, and a loss of power could still take that from its disk"
         );
-        self.objection = Some(Objection::new(Promise::DurableBeforeSaid, [].into(), now, words));
+        self.objection =
+            Some(Objection::new(Promise::DurableBeforeSaid, [].into(), from.now, words));
     }
 }
 
-/// What a node would find under a key if the power failed now and took all that it may take.
-fn durable_object(disk: &SimDisk, partitions: u16, key: &[u8]) -> Option<Object> {
-    let mut disk = disk.durable();
-    let (store, _) = Store::open(StoreOptions::SIMULATED, &mut disk).ok()?;
-    let partition = PartitionId(partition_of(key, partitions));
-    Eventual::peek(&store, &disk, partition, key)
+/// Who says something, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub(super) now: Mono,
+    pub(super) node: u16,
+    pub(super) host: &'a Host,
+}
+
+impl Sender<'_> {
+    /// Whether it has a replica of a group.
+    fn holds(self, group: GroupId) -> bool {
+        let view = self.host.node().map(|node| node.view(self.host.clocks.at(self.now).mono));
+        view.is_some_and(|view| view.groups.iter().any(|held| held.group == group))
+    }
+
+    /// Whether a write has its name from the sender as it is now.
+    fn named(self, dot: Dot) -> bool {
+        self.host.node().is_some_and(|node| node.hello().incarnation == dot.actor)
+    }
+}
+
+/// What is durable on a sender's disk.
+fn image<'a>(images: &'a mut Map<u16, Image>, from: Sender<'_>) -> &'a Image {
+    let disk = &from.host.disk;
+    if images.get(&from.node).is_some_and(|image| !image.is_of(disk)) {
+        images.remove(&from.node);
+    }
+    images.entry(from.node).or_insert_with(|| Image::of(disk))
+}
+
+fn dots(object: &Object) -> impl Iterator<Item = Dot> {
+    object.siblings().map(|(dot, _)| dot)
 }

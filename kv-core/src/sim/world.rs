@@ -20,7 +20,7 @@ use super::naming::Sessions;
 use super::network::{InFlight, Network};
 use super::queue::Queue;
 use super::recent::Recent;
-use super::watch::Watch;
+use super::watch::{Sender, Watch};
 use super::workload::Generators;
 use crate::check::Objection;
 use crate::event::{Event, EventKind};
@@ -333,7 +333,7 @@ impl World {
     /// From now on looks whether what nodes say is durable on their disks. That changes nothing in the
     /// run, and makes it slower.
     pub fn watch(&mut self) {
-        self.watch = Some(Watch::new(self.config.seed, self.config.partitions));
+        self.watch = Some(Watch::new(self.config.partitions));
     }
 
     /// What the watch objects to.
@@ -442,17 +442,22 @@ impl World {
         match output {
             Output::Send { lane, envelope } => {
                 let Some(&to) = self.indices.get(&envelope.to) else { return };
-                if let (Some(watch), Some(host)) =
-                    (&mut self.watch, self.hosts.get(usize::from(index)))
-                {
-                    watch.sent(self.now, (index, to), &envelope.message, &host.disk);
-                }
+                self.look_at(index, |watch, from, _| watch.sent(to, &envelope, from));
                 let way = (index, to);
                 for (number, at) in self.network.send(self.now, way, lane, envelope, hash) {
                     self.queue.enter(at, Due::Arrival { to, number });
                 }
             }
-            Output::Reply { id, result, .. } => self.answered(id, result),
+            Output::Reply { id, result, .. } => {
+                if let Ok(reply) = &result {
+                    self.look_at(index, |watch, from, clients| {
+                        if let Some(key) = clients.key_of(id) {
+                            watch.replied(key, reply, from);
+                        }
+                    });
+                }
+                self.answered(id, result);
+            }
             Output::Sync { upto } => {
                 self.queue.enter(self.after_disk(index), Due::Synced { node: index, upto });
             }
@@ -460,6 +465,13 @@ impl World {
                 self.queue.enter(self.after_disk(index), Due::Job { node: index, id, job });
             }
             Output::Event(event) => self.record(index, event),
+        }
+    }
+
+    /// Has the watch look at what a node says, if there is a watch.
+    fn look_at(&mut self, node: u16, look: impl FnOnce(&mut Watch, Sender<'_>, &Clients)) {
+        if let (Some(watch), Some(host)) = (&mut self.watch, self.hosts.get(usize::from(node))) {
+            look(watch, Sender { now: self.now, node, host }, &self.clients);
         }
     }
 
@@ -503,6 +515,9 @@ impl World {
         self.mark(&(now, node, "start"));
         if let Some(host) = self.hosts.get_mut(usize::from(node)) {
             host.start(&self.config, ids, host.clocks.at(now));
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.started(node);
         }
         self.drain(node);
         self.connect(node);

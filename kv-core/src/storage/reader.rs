@@ -152,10 +152,14 @@ impl Reader {
         let mut zeros = true;
         loop {
             let from = (self.offset - self.block_start) as usize;
-            let to = self.block.len().min(from + ALIGNMENT as usize);
-            zeros &=
-                self.block.get(from..to).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0));
-            self.offset = self.offset.saturating_add(ALIGNMENT);
+            let rest = self.block.get(from..).unwrap_or_default();
+            let blank = leading_zeros(rest);
+            // Nothing begins among zeros, unless its header reaches beyond them.
+            let reach = if blank == rest.len() { 0 } else { record::HEADER };
+            let step = (blank as u64).saturating_sub(reach).next_multiple_of(ALIGNMENT);
+            let step = step.max(ALIGNMENT);
+            zeros &= blank as u64 >= step.min(rest.len() as u64);
+            self.offset = self.offset.saturating_add(step);
             if !self.skip_empty_rest() {
                 return Ok(zeros);
             }
@@ -163,6 +167,16 @@ impl Reader {
                 return Ok(false);
             }
         }
+    }
+}
+
+/// How many zeros there are before anything else, counted in a way that takes many at once.
+fn leading_zeros(bytes: &[u8]) -> usize {
+    let (chunks, rest) = bytes.as_chunks::<32>();
+    let zeros = |bytes: &[u8]| bytes.iter().take_while(|byte| **byte == 0).count();
+    match chunks.iter().position(|chunk| *chunk != [0; 32]) {
+        Some(place) => place * 32 + zeros(&chunks[place]),
+        None => chunks.len() * 32 + zeros(rest),
     }
 }
 
@@ -189,5 +203,70 @@ impl RawBatch {
         self.changes += u64::from(header.changes);
         self.payload.extend_from_slice(payload);
         self.end = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::Batch;
+    use super::super::record::Writer;
+    use super::*;
+    use crate::rng::Rng;
+    use crate::sim::disk::SimDisk;
+
+    const SEGMENT: FileId = FileId::log(1);
+
+    /// Where records begin, if each place is tried.
+    fn tried(bytes: &[u8]) -> Vec<u64> {
+        let (mut places, mut at) = (Vec::new(), ALIGNMENT);
+        while at < bytes.len() as u64 {
+            let end = (at - at % BLOCK + BLOCK).min(bytes.len() as u64);
+            let found = record::parse(SEGMENT, at, &bytes[at as usize..end as usize]);
+            places.extend(found.map(|_| at));
+            at += found.map_or(ALIGNMENT, |found| found.length);
+            if BLOCK - at % BLOCK < RECORD_MIN {
+                at = at.next_multiple_of(BLOCK);
+            }
+        }
+        places
+    }
+
+    #[test]
+    fn every_record_among_zeros_and_garbage_is_found() {
+        let mut found = 0;
+        for seed in 0..300 {
+            let mut rng = Rng::new(seed);
+            let mut bytes = alloc::vec![0; rng.between(100, 3 * BLOCK) as usize];
+            for number in 1..=rng.below(20) {
+                let at = rng.below(bytes.len() as u64) / ALIGNMENT * ALIGNMENT;
+                // A checksum begins with a zero now and then, and so does the record.
+                let mut writer = Writer::new(SEGMENT, at, Vec::new());
+                let mut batch = Batch::default();
+                batch.put([1], alloc::vec![7; rng.below(60) as usize]);
+                writer.batch(number, 0, &batch);
+                let place = bytes.get_mut(at as usize..at as usize + writer.bytes().len());
+                if let Some(place) = place.filter(|_| at % BLOCK + 200 < BLOCK) {
+                    place.copy_from_slice(writer.bytes());
+                }
+                let garbage = rng.below(bytes.len() as u64) as usize;
+                bytes[garbage] = rng.below(3) as u8;
+            }
+            let mut disk = SimDisk::default();
+            disk.create(SEGMENT, 0).unwrap();
+            disk.append(SEGMENT, &bytes).unwrap();
+            let mut reader = Reader::new(SEGMENT, bytes.len() as u64);
+            let mut places = Vec::new();
+            loop {
+                match reader.next(&disk).unwrap() {
+                    Item::Batch(batch) => places.push(batch.start),
+                    Item::Bad { .. } => {}
+                    Item::Start { .. } => unreachable!("there is none"),
+                    Item::End => break,
+                }
+            }
+            assert_eq!(places, tried(&bytes), "seed {seed}");
+            found += places.len();
+        }
+        assert!(found > 1_000, "{found}");
     }
 }
