@@ -371,9 +371,7 @@ impl Timeline {
             match next {
                 Some(next) if self.world.now() == next.at => self.world.act(next.action)?,
                 Some(_) => {
-                    return refuse(
-                        "the run has more events than it says; it was made by another build",
-                    );
+                    return refuse("the run has more events up to its actions than it says");
                 }
                 None => {
                     self.world.arrive_at(target.at);
