@@ -2,7 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Action, ClientOperation, StrongOperation};
@@ -93,8 +93,7 @@ impl Action {
             Self::Cut { from, to } => format!("cut {}", way(*from, *to)),
             Self::Mend { from, to } => format!("mend {}", way(*from, *to)),
             Self::Partition { groups } => {
-                let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
-                format!("partition the network, the nodes into groups {}", groups.join(" "))
+                format!("partition the network: {}", sides(groups).join(" | "))
             }
             Self::Heal => "heal the network".to_owned(),
             Self::Network(network) => format!("network: {}", network_words(network)),
@@ -209,6 +208,16 @@ fn way(from: u16, to: u16) -> String {
     format!("{} → {}", name(from), name(to))
 }
 
+/// Who is in each group, the group of the first node first.
+fn sides(groups: &[u8]) -> Vec<String> {
+    let is_first = |(place, group): &(usize, &u8)| !groups[..*place].contains(group);
+    let side = |(_, group): (usize, &u8)| {
+        let nodes = (0..).zip(groups).filter(|(_, of)| *of == group);
+        nodes.map(|(node, _)| name(node)).collect::<Vec<_>>().join(" ")
+    };
+    groups.iter().enumerate().filter(is_first).map(side).collect()
+}
+
 fn pace(ppm: i32) -> String {
     match ppm {
         0 => "as it should".to_owned(),
@@ -286,6 +295,8 @@ mod tests {
         assert_eq!(jump(1_500_000), "set the time of n1 ahead by 1500 ms");
         let workload =
             Workload { per_second: 3, strong: Ratio::per_mille(250), ..Workload::default() };
+        let partition = words(Action::Partition { groups: alloc::vec![3, 0, 3, 1] });
+        assert_eq!(partition, "partition the network: n1 n3 | n2 | n4");
         let strong = words(Action::Workload(workload));
         assert_eq!(strong, "4 clients: 3 operations per second, 25 % of them strong");
         assert_eq!(ratio(Ratio::per_mille(333)), "333 of 1000");
