@@ -11,8 +11,10 @@ import type {
 export interface Calls {
   /** Begins a new run. */
   start: (config: RunConfig) => Begun;
+  /** What a share link holds, and the build of the core that is to play it. */
+  read: (text: string) => { link: LinkObject; build: string };
   /** Plays the run of a share link to its end. */
-  open: (text: string) => Begun & { link: LinkObject };
+  open: (text: string) => Begun;
   /** Runs on to a time, for at most so many milliseconds of real time. */
   advance: (untilUs: number, budgetMs: number) => Moved;
   /** Runs the next event only. */

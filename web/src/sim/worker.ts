@@ -24,10 +24,12 @@ const calls: Calls = {
   start(config) {
     return begin(new Sim(config));
   },
+  read(text) {
+    return { link: parse_link(text), build: build() };
+  },
   open(text) {
     crashLink = text;
-    const link = parse_link(text);
-    return { ...begin(Sim.from_link(text)), link };
+    return begin(Sim.from_link(text));
   },
   advance(untilUs, budgetMs) {
     const running = present();

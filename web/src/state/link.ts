@@ -18,31 +18,41 @@ export function linkText(hash: string): string | null {
   return hash.startsWith(PREFIX) ? hash.slice(PREFIX.length) : null;
 }
 
+/** What a link holds, and the build of the core that plays it. */
+export interface Held {
+  readonly link: LinkObject;
+  readonly build: string;
+}
+
 /** How an opened link turned out. */
 export interface LinkVerdict {
   readonly kind: 'same' | 'different' | 'broken' | 'replaying';
   readonly words: string;
 }
 
+/** Two builds may differ in what they do, so what went wrong need not be anybody's fault. */
+const OTHER_BUILD = 'Open it with the release that made it to see what was shared.';
+/** One build always does the same. */
+const SAME_BUILD = 'This very build made it, so either the link was changed on its way or this is a bug in kv: copy it again from where it came from, and if it says the same, please report it.';
+
 /** What to say of a run that was played from a link and ended with this hash. */
-export function linkVerdict(link: LinkObject, build: string, hash: string): LinkVerdict {
+export function linkVerdict({ link, build }: Held, hash: string): LinkVerdict {
   const run = `${formatTime(link.until_us)} of ${link.nodes} nodes and ${link.actions} ${link.actions === 1 ? 'action' : 'actions'}`;
   if (hash === link.hash) {
-    return { kind: 'same', words: `Reproduced exactly: ${run}, hash ${hash}.` };
+    const made = link.same_build ? '' : ` Core build ${link.build} made it; this one, ${build}, does the same.`;
+    return { kind: 'same', words: `Reproduced exactly: ${run}, hash ${hash}.${made}` };
   }
-  if (!link.same_build) {
-    return {
-      kind: 'different',
-      words: `Not the same run: the link was made by core build ${link.build}, this page runs ${build}. Expected hash ${link.hash}, got ${hash}. Open the link with its own build to see the original.`,
-    };
-  }
-  return {
-    kind: 'different',
-    words: `Not the same run although the core is the same: expected hash ${link.hash}, got ${hash}. This is a bug in kv; please report it with the link.`,
-  };
+  const why = link.same_build ? SAME_BUILD : `Core build ${link.build} made it, and this one, ${build}, goes another way. ${OTHER_BUILD}`;
+  return { kind: 'different', words: `Not the same run: the link promises hash ${link.hash}, and this one ended at ${hash}. ${why}` };
 }
 
 /** What to say of a link that holds no run. */
 export function brokenLink(words: string): LinkVerdict {
   return { kind: 'broken', words: `This link cannot be opened: ${words}. A new run was started instead.` };
+}
+
+/** What to say of a run that cannot be played to its end. */
+export function unplayableLink({ link, build }: Held, words: string): LinkVerdict {
+  const why = link.same_build ? SAME_BUILD : `Core build ${link.build} made it, this one is ${build}. ${OTHER_BUILD}`;
+  return { kind: 'broken', words: `The run of this link cannot be played: ${words}. ${why} A new run was started instead.` };
 }

@@ -104,7 +104,9 @@ describe('a session', () => {
   it('says whether an opened link is the same run', async () => {
     const opening = session.open('TEXT');
     const link = { build: 'aa', same_build: true, seed: '1', nodes: 3, actions: 2, until_us: 5, hash: '0123456789abcdef' };
-    latest().asked[0]!.answer({ ...begun(), link });
+    latest().asked[0]!.answer({ link, build: 'aa' });
+    await settle();
+    latest().asked[1]!.answer(begun());
     expect((await opening)?.kind).toBe('same');
   });
 
@@ -113,6 +115,17 @@ describe('a session', () => {
     latest().asked[0]!.fail(new Refused('the text ends too early'));
     const verdict = await opening;
     expect(verdict?.kind).toBe('broken');
-    expect(verdict?.words).toContain('the text ends too early');
+    expect(verdict?.words).toBe('This link cannot be opened: the text ends too early. A new run was started instead.');
+  });
+
+  it('says who made a link whose run cannot be played', async () => {
+    const opening = session.open('TEXT');
+    const link = { build: 'aa', same_build: false, seed: '1', nodes: 3, actions: 2, until_us: 5, hash: '0123456789abcdef' };
+    latest().asked[0]!.answer({ link, build: 'bb' });
+    await settle();
+    latest().asked[1]!.fail(new Refused('n1 is down already'));
+    const verdict = await opening;
+    expect(verdict?.kind).toBe('broken');
+    expect(verdict?.words).toContain('n1 is down already. Core build aa made it, this one is bb');
   });
 });

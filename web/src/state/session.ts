@@ -9,7 +9,7 @@ import { Crashed, Refused, type Simulator } from '../sim/client';
 import { decodeFrame, type Frame } from '../sim/frame';
 import type { Begun, Calls, CallName, Glance, Judgement, Moved, Question } from '../sim/protocol';
 import { at, stopped, tick, type Clock } from './clock';
-import { brokenLink, linkVerdict, type LinkVerdict } from './link';
+import { brokenLink, linkVerdict, unplayableLink, type Held, type LinkVerdict } from './link';
 import { firstTrack, readTracks, type Tracks } from './tracks';
 
 /** Real time that one question may take of the worker, so that frames keep coming. */
@@ -73,13 +73,16 @@ export class Session {
     this.renew();
     const run = this.run;
     let verdict: LinkVerdict | null = null;
+    let held: Held | null = null;
     const words = await this.attempt(async () => {
+      held = await this.simulator.call('read', text);
       const begun = await this.simulator.call('open', text);
       if (run !== this.run) return;
       this.adopt(begun);
-      verdict = linkVerdict(begun.link, this.build, this.frame?.hash ?? '');
+      verdict = linkVerdict(held, this.frame?.hash ?? '');
     });
-    return words === null ? verdict : brokenLink(words);
+    if (words === null) return verdict;
+    return held === null ? brokenLink(words) : unplayableLink(held, words);
   }
 
   /** Moves everything on by the real time since the last call. */
