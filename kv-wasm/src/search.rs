@@ -7,7 +7,7 @@ use kv_core::check::Demand;
 use kv_core::settings::Setting;
 use kv_core::sim::shrink::Shrinking;
 use kv_core::sim::trial::{self, Plan, Report, Terms};
-use kv_core::sim::{ActionRefused, link};
+use kv_core::sim::{ActionRefused, link, script};
 use serde::Serialize;
 use tsify::{Ts, Tsify};
 use wasm_bindgen::prelude::*;
@@ -91,6 +91,13 @@ impl Search {
         let best = self.shrinking.as_ref().map(Shrinking::best);
         let (events, operations) = best.map_or((0, 0), |best| (best.run.steps, best.operations));
         Ok(Tried { events, operations, found: self.found() }.into_ts()?)
+    }
+
+    /// What was found, as a script of the core's test suite, and as the suite judges it, which demands
+    /// everything; nothing if nothing was found, or if it cannot be one.
+    pub fn script(&self) -> Option<String> {
+        let schedule = &self.shrinking.as_ref()?.best().schedule;
+        script::of(&trial::of_schedule(schedule, &Terms::default()).ok()?)
     }
 }
 

@@ -6,6 +6,7 @@
 use kv_wasm::Sim;
 use kv_wasm::action::{Act, Clients, Network, RunConfig, SettingValue};
 use kv_wasm::frame;
+use kv_wasm::search::{Attack, Search};
 use tsify::{Ts, Tsify};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -91,6 +92,26 @@ fn what_a_node_runs_on_tells_what_was_done_to_it_also_while_it_is_down() {
     let sound = "{\"drift_ppm\":0,\"ahead_ms\":0,\"sync_us\":1000,\"limited\":false}";
     assert!(machine(0).unwrap().contains(sound), "{:?}", machine(0));
     assert_eq!(machine(9), None);
+}
+
+#[wasm_bindgen_test]
+fn what_a_search_has_found_is_a_script_of_the_suite() {
+    let weak = |name: &str| SettingValue { name: name.into(), value: 1 };
+    let attack = Attack {
+        nodes: 3,
+        settings: vec![weak("read_quorum"), weak("write_quorum")],
+        demands: vec!["latest".into()],
+        strikes: 20,
+    };
+    let mut search = Search::new(attack.into_ts().unwrap()).unwrap_or_else(|_| panic!());
+    assert_eq!(search.script(), None);
+    let script = (1..50).find_map(|seed| {
+        search.attack(seed).unwrap_or_else(|error| panic!("{}", words(error)));
+        search.script()
+    });
+    let script = script.unwrap();
+    assert!(script.contains("\nbegin nodes="), "{script}");
+    assert!(script.contains("\nanswers\njudge\n---\n"), "{script}");
 }
 
 #[wasm_bindgen_test]

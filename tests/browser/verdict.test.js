@@ -1,4 +1,5 @@
 /** The judges on the page, and the search for a run that breaks a promise. */
+import { readFile } from 'node:fs/promises';
 import { expect, seriousFindings, set, test } from './playground.js';
 
 const chip = (playground, demand) => playground.page.locator(`.chip[data-demand="${demand}"]`);
@@ -142,6 +143,21 @@ test('a search finds a stale read, makes it small, and opens it', async ({ playg
   expect(await found.getByRole('listitem').count()).toBeLessThanOrEqual(8);
   expect(await seriousFindings(page)).toEqual([]);
   const title = (await found.getByRole('heading').textContent()).split(':')[0];
+
+  // It is a test of the suite too: the same words on the page, on the clipboard, and in a file.
+  await found.getByRole('button', { name: 'Show it as a test' }).focus();
+  await page.keyboard.press('Enter');
+  const script = await found.getByRole('region', { name: 'Script' }).textContent();
+  expect(script).toMatch(/^# .+\nbegin nodes=\d+ seed=\d+ [^]*\nanswers\njudge\n---\n[^]+\n$/);
+  expect(await seriousFindings(page)).toEqual([]);
+  await found.getByRole('button', { name: 'Copy' }).click();
+  await expect(page.locator('.toast')).toContainText('Script copied');
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(script);
+  const downloads = page.waitForEvent('download');
+  await found.getByRole('link', { name: 'Download' }).click();
+  const download = await downloads;
+  expect(download.suggestedFilename()).toBe('found.script');
+  expect(await readFile(await download.path(), 'utf8')).toBe(script);
   await found.getByRole('link', { name: 'Open this run' }).focus();
   await page.keyboard.press('Enter');
   await expect(page.getByRole('status').filter({ hasText: 'Reproduced exactly' })).toBeVisible();

@@ -240,7 +240,6 @@ export class Board {
 
   /** Attacks clusters with the settings of this one until one breaks a demand. */
   hunting(demands: string[]): void {
-    this.hunt?.stop();
     const settings = (this.glance?.settings ?? [])
       .filter(({ name, value }) => value !== this.table.find((row) => row.name === name)?.default)
       .map(({ name, value }): SettingValue => ({ name, value }));
@@ -378,12 +377,12 @@ export class Board {
     if (shared === null) return;
     const address = linkAddress(location.href, shared.text);
     history.replaceState(null, '', address);
-    await this.copy(address, `Link copied. It replays this run and must end at hash ${shared.hash}.`);
+    await this.copyLink(address, `Link copied. It replays this run and must end at hash ${shared.hash}.`);
   }
 
   /** The same for the spot at which the simulator crashed. */
   async shareCrash(): Promise<void> {
-    if (this.halt?.link) await this.copy(linkAddress(location.href, this.halt.link), 'Link to this crash copied.');
+    if (this.halt?.link) await this.copyLink(linkAddress(location.href, this.halt.link), 'Link to this crash copied.');
   }
 
   say(words: string): void {
@@ -434,6 +433,14 @@ export class Board {
     this.tracks = tracks;
     this.sought = target?.at ?? null;
   }
+  private copyLink(address: string, words: string): Promise<void> {
+    return this.copy(address, words, () => {
+      // Without permission or a secure context there is still the address bar.
+      history.replaceState(null, '', address);
+      return 'The link is in the address bar; copy it from there.';
+    });
+  }
+
 
   /** Hears the judges if something happened since, and if they have rested. */
   private async judge(nowMs: number): Promise<void> {

@@ -39,6 +39,8 @@ export interface Calls {
   /** Attacks the cluster of a seed; what it finds, `shrink` makes smaller step by step. */
   attack: (attack: Attack, seed: number) => Tried;
   shrink: () => Tried;
+  /** The smallest run so far as a script of the core's test suite; null if it cannot be one. */
+  script: () => string | null;
 }
 
 export interface Judgement {

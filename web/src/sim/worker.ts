@@ -99,6 +99,9 @@ const calls: Calls = {
 /** Plays slice by slice until something is reached, but not for longer than the budget. */
 function within(budgetMs: number, play: () => boolean): Moved {
   const stop = performance.now() + budgetMs;
+  script() {
+    return search?.script() ?? null;
+  },
   let reached = play();
   while (!reached && performance.now() < stop) reached = play();
   return moved(reached);

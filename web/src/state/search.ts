@@ -3,7 +3,7 @@
  * run is made small. Knows neither DOM nor Svelte.
  *
  * Each worker has its own instance of the core. Whoever finds something first goes on to shrink it, and
- * the others end. Stopping while it shrinks keeps the smallest run so far.
+ * the others end. Stopping while it shrinks keeps the smallest run so far; last of all that becomes a script.
  */
 import type { Attack, Found } from 'kv-wasm';
 import type { Simulator } from '../sim/client';
@@ -17,6 +17,8 @@ export interface Progress {
   /** How many simulator events they had, per second of real time. */
   readonly rate: number;
   readonly found: Found | null;
+  /** What was found as a script of the core's test suite; null if it cannot be one. */
+  readonly script: string | null;
   /** Why it failed. */
   readonly words: string;
 }
@@ -30,6 +32,8 @@ export class Search {
   private readonly pool: Simulator[];
   private events = 0;
   private seed: number;
+  /** Whether what was found is small enough. */
+  private enough = false;
   private readonly began = performance.now();
 
   constructor(
@@ -41,16 +45,15 @@ export class Search {
     tried = 0,
   ) {
     this.seed = tried;
-    this.progress = { phase: 'trying', runs: tried, most: tried + RUNS_MAX, rate: 0, found: null, words: '' };
+    this.progress = { phase: 'trying', runs: tried, most: tried + RUNS_MAX, rate: 0, found: null, script: null, words: '' };
     this.pool = Array.from({ length: Math.max(1, workers) }, start);
     for (const worker of this.pool) void this.work(worker);
   }
 
-  /** Ends it; what was found by then stays. */
+  /** Ends it as soon as it can; what was found by then stays. */
   stop(): void {
-    const { phase, found } = this.progress;
-    if (phase !== 'trying' && phase !== 'shrinking') return;
-    this.end({ phase: found === null ? 'nothing' : 'found' });
+    this.enough = true;
+    if (this.progress.phase === 'trying') this.end({ phase: 'nothing' });
   }
 
   private async work(worker: Simulator): Promise<void> {
@@ -72,13 +75,13 @@ export class Search {
 
   private async shrink(worker: Simulator, first: Found): Promise<void> {
     for (const other of this.pool) if (other !== worker) other.close();
-    this.tell({ phase: 'shrinking', found: first });
-    while (this.progress.phase === 'shrinking') {
-      const { found } = await worker.call('shrink');
-      if (this.progress.phase !== 'shrinking' || !found) return;
-      if (found.smallest) this.end({ phase: 'found', found });
-      else this.tell({ found });
+    let found: Found | undefined = first;
+    this.tell({ phase: 'shrinking', found });
+    while (!found.smallest && !this.enough) {
+      found = (await worker.call('shrink')).found ?? found;
+      this.tell({ found });
     }
+    this.end({ phase: 'found', script: await worker.call('script') });
   }
 
   private count(events: number): void {
