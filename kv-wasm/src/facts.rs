@@ -140,6 +140,8 @@ fn nodes(
                 raft: inspect::metadata(view)
                     .map_or_else(RaftColumn::default, |group| replica(group, world.clocks(index))),
             };
+        } else if world.failure(index).is_some() {
+            column.flags = frame::DAMAGED;
         }
         columns.push(column);
     }

@@ -31,6 +31,8 @@ pub const BEHIND: u8 = 8;
 pub const FULL: u8 = 16;
 /// Flag of a node: its process is stopped.
 pub const PAUSED: u8 = 32;
+/// Flag of a node: it is down, and cannot be started from its disk.
+pub const DAMAGED: u8 = 64;
 /// Flag of a message: it will not arrive.
 pub const LOST: u8 = 1;
 /// Flag of a message: it travels in the urgent lane.

@@ -3,6 +3,8 @@
 //! Plain objects made from [`kv_core::node::NodeView`] and the objects under keys. Ids appear
 //! by name, 64-bit numbers that are no counts as text.
 
+use kv_core::disk::Disk;
+use kv_core::id::{FileId, FileKind};
 use kv_core::node::NodeView;
 use kv_core::node::metadata::METADATA;
 use kv_core::ordered::{self, Set};
@@ -10,6 +12,7 @@ use kv_core::raft::GroupView;
 use kv_core::ring;
 use kv_core::settings::{Kind, TABLE};
 use kv_core::sim::action::text;
+use kv_core::sim::disk::SimDisk;
 use kv_core::sim::link::Link;
 use kv_core::sim::{Action, World};
 use kv_core::version::Object;
@@ -100,6 +103,23 @@ pub struct MachineObject {
     pub sync_us: u64,
     /// Whether its disk takes only so many more bytes.
     pub limited: bool,
+    /// Why it could not be started from its disk, if it could not.
+    pub failure: Option<String>,
+    /// The files on its disk that hold something: the log, tables, roots, each by number.
+    pub files: Vec<FileObject>,
+}
+
+/// A file on a node's disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Tsify)]
+pub struct FileObject {
+    /// Its id.
+    pub file: u64,
+    /// What it is, in words.
+    pub words: String,
+    /// Whether it is a table.
+    pub table: bool,
+    /// Its bytes; of the log without the room at its end that nothing was written to.
+    pub bytes: u64,
 }
 
 /// The layout a node knows.
@@ -271,7 +291,37 @@ pub fn machine(world: &World, index: u16) -> Option<MachineObject> {
         ahead_ms: (clocks.ahead() / 1_000) as i32,
         sync_us: world.sync_time(index)?.0,
         limited: disk.capacity().is_some(),
+        failure: world.failure(index).map(str::to_owned),
+        files: disk.list().into_iter().flatten().filter_map(|file| file_of(disk, file)).collect(),
     })
+}
+
+fn file_of(disk: &SimDisk, file: FileId) -> Option<FileObject> {
+    let kind = file.kind()?;
+    let bytes = match kind {
+        FileKind::Reserve => return None,
+        FileKind::Log => written(disk, file)?,
+        // Whoever reads a table may get the bytes of another place, and with that end a fault: looking at
+        // a disk must not change the run.
+        FileKind::Table | FileKind::Root => disk.len(file).ok()?,
+    };
+    let table = kind == FileKind::Table;
+    (bytes > 0).then(|| FileObject { file: file.0, words: file.to_string(), table, bytes })
+}
+
+/// Where the last byte of a file that is not zero ends.
+fn written(disk: &SimDisk, file: FileId) -> Option<u64> {
+    const CHUNK: u64 = 4_096;
+    let mut end = disk.len(file).ok()?;
+    while end > 0 {
+        let length = end.min(CHUNK);
+        let chunk = disk.read_at(file, end - length, length).ok()?;
+        if let Some(last) = chunk.iter().rposition(|byte| *byte != 0) {
+            return Some(end - length + last as u64 + 1);
+        }
+        end -= length;
+    }
+    Some(0)
 }
 
 /// A key on all nodes, with the owners that the node with the latest layout knows.
@@ -379,4 +429,33 @@ fn peers(view: &NodeView, names: &Names) -> Vec<PeerObject> {
             silent_ms: peer.silent.map(|silent| silent.as_millis()),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kv_core::rng::Ratio;
+    use kv_core::sim::{SimConfig, Workload};
+    use kv_core::time::Mono;
+
+    use super::*;
+
+    #[test]
+    fn looking_at_a_disk_ends_no_fault_of_it() {
+        let writes = Ratio::per_mille(500);
+        let workload = Workload { clients: 20, per_second: 200, writes, ..Workload::default() };
+        let mut world =
+            World::new(SimConfig { nodes: 3, workload, ..SimConfig::default() }).unwrap();
+        let mut until = Mono(0);
+        while world.act(Action::Misread { node: 0 }).is_err() {
+            until = Mono(until.0 + 100_000);
+            world.run_until(until, u64::MAX);
+        }
+        let mut seen = world.clone();
+        let files = machine(&seen, 0).unwrap().files;
+        assert!(files.iter().any(|file| file.table) && files.iter().any(|file| !file.table));
+        for world in [&mut world, &mut seen] {
+            world.run_until(Mono(until.0 + 5_000_000), u64::MAX);
+        }
+        assert_eq!(seen.hash(), world.hash());
+    }
 }

@@ -87,11 +87,30 @@ fn what_a_node_runs_on_tells_what_was_done_to_it_also_while_it_is_down() {
         let object = sim.machine(node).unwrap_or_else(|error| panic!("{}", words(error)));
         object.map(|object| String::from(js_sys::JSON::stringify(&object.js_value()).unwrap()))
     };
-    let broken = "{\"drift_ppm\":-20000,\"ahead_ms\":-5000,\"sync_us\":70000,\"limited\":true}";
+    let broken = "{\"drift_ppm\":-20000,\"ahead_ms\":-5000,\"sync_us\":70000,\"limited\":true,";
     assert!(machine(1).unwrap().contains(broken), "{:?}", machine(1));
-    let sound = "{\"drift_ppm\":0,\"ahead_ms\":0,\"sync_us\":1000,\"limited\":false}";
+    let sound = "{\"drift_ppm\":0,\"ahead_ms\":0,\"sync_us\":1000,\"limited\":false,";
     assert!(machine(0).unwrap().contains(sound), "{:?}", machine(0));
     assert_eq!(machine(9), None);
+}
+
+#[wasm_bindgen_test]
+fn a_bit_of_a_file_that_is_listed_turns_over() {
+    let mut sim = sim("1");
+    assert!(advance(&mut sim, 1_000_000.0));
+    let object = sim.machine(0).unwrap_or_else(|error| panic!("{}", words(error))).unwrap();
+    let files = js_sys::Reflect::get(&object.js_value(), &"files".into()).unwrap();
+    let files = js_sys::Array::from(&files);
+    assert!(files.length() > 0, "there is a log at least");
+    for file in files {
+        let number = |name: &str| {
+            js_sys::Reflect::get(&file, &name.into()).unwrap().as_f64().unwrap() as u64
+        };
+        let (file, bytes) = (number("file"), number("bytes"));
+        act(&mut sim, Act::Flip { node: 0, file, offset: bytes - 1, bit: 7 }).unwrap();
+        let beyond = Act::Flip { node: 0, file, offset: 1 << 40, bit: 0 };
+        assert!(act(&mut sim, beyond).is_err(), "no file is so long");
+    }
 }
 
 #[wasm_bindgen_test]

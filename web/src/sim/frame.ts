@@ -8,7 +8,7 @@
 export const FRAME_VERSION = 3;
 export const HEADER_BYTES = 64;
 
-export const NodeFlag = { up: 1, halted: 2, leader: 4, behind: 8, full: 16, paused: 32 } as const;
+export const NodeFlag = { up: 1, halted: 2, leader: 4, behind: 8, full: 16, paused: 32, damaged: 64 } as const;
 export const MessageFlag = { lost: 1, urgent: 2 } as const;
 /** What a client asked for, by number. */
 export const OPERATIONS = ['get', 'put', 'delete'] as const;

@@ -147,6 +147,7 @@ function standing(frame: Frame, node: number): boolean {
   return nodeState(frame, node) !== 'paused' && (role === Role.candidate || role === Role.preCandidate);
 }
 
+  if ((frame.nodes.flags[node]! & NodeFlag.damaged) !== 0) return 'damaged';
 function build(node: number): Parts {
   const text = (name: string) => make('text', { class: name, 'text-anchor': 'middle' });
   const name = text('name');

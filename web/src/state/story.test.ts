@@ -10,15 +10,17 @@ const both = (a: number, b: number): [number, number][] => [[a, b], [b, a]];
 interface Wrong {
   nodes?: number;
   down?: number[];
+  damaged?: number[];
   paused?: number[];
   halted?: number[];
   suspectedBy?: number;
   cuts?: [number, number][];
 }
 
-function frame({ nodes = 5, down = [], paused = [], halted = [], suspectedBy = 0, cuts = [] }: Wrong = {}): Frame {
+function frame({ nodes = 5, down = [], damaged = [], paused = [], halted = [], suspectedBy = 0, cuts = [] }: Wrong = {}): Frame {
   const empty = emptyFrame(nodes);
   for (let i = 0; i < nodes; i += 1) empty.nodes.flags[i] = down.includes(i) ? 0 : NodeFlag.up;
+  for (const node of damaged) empty.nodes.flags[node] = NodeFlag.damaged;
   for (const node of paused) empty.nodes.flags[node]! |= NodeFlag.paused;
   for (const node of halted) empty.nodes.flags[node]! |= NodeFlag.halted;
   for (const node of [...down, ...paused, ...halted]) empty.nodes.suspectedBy[node] = suspectedBy;
@@ -72,6 +74,10 @@ describe('the story', () => {
     expect(words).not.toContain('still answer');
     expect(offer?.acts).toEqual([{ kind: 'resume', node: 1 }, { kind: 'restart', node: 2 }]);
     expect(story(frame({ paused: [1] }), noDeeds, quorums).words).toContain('n2 is suspended');
+    const { words: rotten, offer: again } = story(frame({ damaged: [2] }), noDeeds, quorums);
+    expect(rotten).toContain('n3 cannot start, for its disk is damaged');
+    expect(again?.acts).toEqual([{ kind: 'wipe', node: 2 }, { kind: 'restart', node: 2 }]);
+    expect(story(frame({ damaged: [1, 2] }), noDeeds, quorums).words).toContain('n2, n3 cannot start, for their disks are damaged');
     expect(story(frame({ down: [2], cuts: both(0, 1) }), noDeeds, quorums).words).toBe(
       'n3 has lost power. Besides, n1 and n2 cannot hear each other. A request that cannot reach its quorum is refused before anything is changed.',
     );

@@ -75,7 +75,7 @@ export function story(frame: Frame, deeds: Deeds, quorums: Quorums): Story {
 }
 
 /** Why a node answers nobody. */
-type Reason = 'down' | 'wiped' | 'halted' | 'suspended';
+type Reason = 'down' | 'damaged' | 'wiped' | 'halted' | 'suspended';
 
 interface Silent {
   readonly node: number;
@@ -85,6 +85,7 @@ interface Silent {
 /** What is wrong with a node, in words behind its name. */
 const REASONS: Readonly<Record<Reason, string>> = {
   down: 'has lost power',
+  damaged: 'cannot start, for its disk is damaged',
   wiped: 'has lost its disk',
   halted: 'has halted, for its disk failed it',
   suspended: 'is suspended',
@@ -96,15 +97,18 @@ function nodesSilent(frame: Frame, deeds: Deeds): Silent[] {
   for (let node = 0; node < frame.nodes.count; node += 1) {
     const flags = frame.nodes.flags[node]!;
     if ((flags & NodeFlag.halted) !== 0) silent.push({ node, reason: 'halted' });
+    else if ((flags & NodeFlag.damaged) !== 0) silent.push({ node, reason: 'damaged' });
     else if ((flags & NodeFlag.up) === 0) silent.push({ node, reason: deeds.wiped.includes(node) ? 'wiped' : 'down' });
     else if ((flags & NodeFlag.paused) !== 0) silent.push({ node, reason: 'suspended' });
   }
   return silent;
 }
 
-/** What makes a node answer again. One that has halted runs, and must be switched off first. */
+/** What makes a node answer again. One that has halted runs, and must be switched off first; one with a
+    damaged disk gets an empty one. */
 function revival({ node, reason }: Silent): Act[] {
   if (reason === 'suspended') return [{ kind: 'resume', node }];
+  if (reason === 'damaged') return [{ kind: 'wipe', node }, { kind: 'restart', node }];
   return reason === 'halted' ? [{ kind: 'crash', node }, { kind: 'restart', node }] : [{ kind: 'restart', node }];
 }
 
@@ -122,11 +126,13 @@ function oneSilent(frame: Frame, silent: Silent, quorums: Quorums): Story {
   const suspects = frame.nodes.suspectedBy[node]!;
   const others = frame.nodes.count - 1;
   const what = `${name} ${REASONS[reason]}.`;
-  const offer = { label: reason === 'suspended' ? `Let ${name} go on` : `Bring ${name} back`, acts: revival(silent) };
+  const label = reason === 'suspended' ? `Let ${name} go on` : reason === 'damaged' ? 'Empty its disk, restart' : `Bring ${name} back`;
+  const offer = { label, acts: revival(silent) };
   if (others === 0) return { words: `${what} Nobody else has the keys: clients are told so until it is back.`, offer };
   if (spare < 1) {
     return { words: `${what} A quorum of ${needed} of ${copies} leaves no spare: keys that ${name} holds fail until it is back or the quorum is lowered.`, offer };
   }
+  if (reason === 'damaged') return { words: `${what} It stays down rather than forget what it promised. With an empty disk it is a new node that is given everything anew: ${copies - 1} of ${copies} replicas still have it.`, offer };
   if (suspects * 2 > others) {
     return { words: `${what} ${suspects} of ${others} others have not heard of it for too long and suspect it. That is only an opinion: ${name} still owns its keys, and ${copies - 1} of ${copies} replicas still answer.`, offer };
   }
@@ -150,7 +156,7 @@ function manySilent(frame: Frame, silent: readonly Silent[], quorums: Quorums): 
 function silentWords(silent: readonly Silent[]): string {
   const [first, ...more] = silent.map(({ reason }) => reason);
   if (first !== undefined && more.every((reason) => reason === first)) {
-    const plural = REASONS[first].replace(/^has /, 'have ').replace(/^is /, 'are ').replace('its disk', 'their disks').replace('failed it', 'failed them');
+    const plural = REASONS[first].replace(/^has /, 'have ').replace(/^is /, 'are ').replace('its disk is', 'their disks are').replace('its disk', 'their disks').replace('failed it', 'failed them');
     return silent.length === 1 ? `${nodeName(silent[0]!.node)} ${REASONS[first]}.` : `${names(silent.map(({ node }) => node))} ${plural}.`;
   }
   const each = silent.map(({ node, reason }) => `${nodeName(node)} ${REASONS[reason].replace(',', '')}`);
