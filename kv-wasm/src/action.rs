@@ -375,6 +375,16 @@ impl LinkSettings {
             loss: Ratio::per_mille(self.loss_per_mille),
         }
     }
+
+    /// As the page has it.
+    #[must_use]
+    pub fn of(link: LinkConfig) -> Self {
+        Self {
+            latency_min_us: link.latency_min.0,
+            latency_max_us: link.latency_max.0,
+            loss_per_mille: per_mille(link.loss),
+        }
+    }
 }
 
 impl Clients {

@@ -24,7 +24,7 @@ pub mod storage;
 pub mod travel;
 pub mod words;
 
-use action::{Act, Clients, Network, RunConfig, SettingValue};
+use action::{Act, Clients, LinkSettings, Network, RunConfig, SettingValue};
 use elections::Elections;
 use inspect::{KeyObject, LinkObject, MachineObject, NodeObject, SettingRow, SettingState};
 use travel::{Mark, VerdictObject};
@@ -72,6 +72,13 @@ impl Sim {
     /// The network as it is now.
     pub fn network(&self) -> Result<Ts<Network>, JsError> {
         Ok(Network::of(self.world().network()).into_ts()?)
+    }
+
+    /// The settings that messages from one node to another have for themselves; nothing if they go by
+    /// those of the network.
+    pub fn link_settings(&self, from: u16, to: u16) -> Result<Option<Ts<LinkSettings>>, JsError> {
+        let own = self.world().link_config(from, to).map(LinkSettings::of);
+        Ok(own.map(|own| own.into_ts()).transpose()?)
     }
 
     /// The generated clients as they are now.

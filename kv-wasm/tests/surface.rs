@@ -4,7 +4,7 @@
 #![cfg(target_arch = "wasm32")]
 
 use kv_wasm::Sim;
-use kv_wasm::action::{Act, Clients, Network, RunConfig, SettingValue};
+use kv_wasm::action::{Act, Clients, LinkSettings, Network, RunConfig, SettingValue};
 use kv_wasm::frame;
 use kv_wasm::search::{Attack, Search};
 use tsify::{Ts, Tsify};
@@ -111,6 +111,22 @@ fn a_bit_of_a_file_that_is_listed_turns_over() {
         let beyond = Act::Flip { node: 0, file, offset: 1 << 40, bit: 0 };
         assert!(act(&mut sim, beyond).is_err(), "no file is so long");
     }
+}
+
+#[wasm_bindgen_test]
+fn one_direction_of_a_link_has_settings_of_its_own_until_it_has_not() {
+    let mut sim = sim("1");
+    let own = LinkSettings { latency_min_us: 1, latency_max_us: 70_000, loss_per_mille: 250 };
+    act(&mut sim, Act::Link { from: 0, to: 2, own }).unwrap();
+    let told = |sim: &Sim, from, to| {
+        let own = sim.link_settings(from, to).unwrap_or_else(|error| panic!("{}", words(error)));
+        own.map(|own| String::from(js_sys::JSON::stringify(&own.js_value()).unwrap()))
+    };
+    let words = "{\"latency_min_us\":1,\"latency_max_us\":70000,\"loss_per_mille\":250}";
+    assert_eq!(told(&sim, 0, 2).as_deref(), Some(words));
+    assert_eq!(told(&sim, 2, 0), None);
+    act(&mut sim, Act::Unlink { from: 0, to: 2 }).unwrap();
+    assert_eq!(told(&sim, 0, 2), None);
 }
 
 #[wasm_bindgen_test]

@@ -88,13 +88,3 @@ test('a node is stopped and goes on, and one that lost its disk starts anew', as
   await inspector.getByRole('button', { name: 'Restart n2' }).click();
   await expect(playground.node('n2')).toHaveAttribute('data-state', /up|suspected/);
 });
-
-test('a link is made slow, and like the others again', async ({ playground }) => {
-  await playground.clickLink('n1', 'n2');
-  const slow = playground.page.getByRole('group', { name: 'Link n1 to n2' }).getByRole('button', { name: 'Slow' });
-  await slow.click();
-  await expect(playground.link('n1', 'n2')).toHaveClass(/slow/);
-  await expect(slow).toHaveAttribute('aria-pressed', 'true');
-  await slow.click();
-  await expect(playground.link('n1', 'n2')).not.toHaveClass(/slow/);
-});

@@ -199,6 +199,7 @@ test('a node whose log has rotted does not start, says why, and begins anew with
 
 test('the network repeats and reorders messages, and goes on so in a copy', async ({ playground, context, watch }) => {
   const log = playground.panel('Event log');
+  await playground.page.getByText('Twice, out of order, far too late').click();
   for (const [label, words] of [['Duplication', '70 of 1000 twice'], ['Reordering', '70 of 1000 out of order']]) {
     const box = await set(playground, label, 7);
     await expect(log).toContainText(words);

@@ -4,10 +4,10 @@
  * The stage is drawn for every animation frame straight from the session; panels read the fields here,
  * which change ten times a second. Everything the reader does goes through a method of this class.
  */
-import type { Act, KeyObject, Mark, RunConfig, SettingRow, SettingValue, VerdictObject } from 'kv-wasm';
+import type { Act, KeyObject, LinkSettings, Mark, RunConfig, SettingRow, SettingValue, VerdictObject } from 'kv-wasm';
 import { startWorker } from '../sim/client';
 import { NodeFlag, type Frame } from '../sim/frame';
-import type { Glance, Judgement } from '../sim/protocol';
+import type { Ends, Glance, Judgement, OwnSettings } from '../sim/protocol';
 import type { Family } from '../stage/families';
 import type { Hover, StageChoice } from '../stage/stage';
 import { gear, stopped, type Clock } from '../state/clock';
@@ -34,12 +34,11 @@ const JUDGES_REST_TIMES = 12;
 /** How often a search breaks or mends something in each run. */
 const STRIKES = 20;
 
-/** How many times longer messages take on a link that is made slow. */
-const SLOWER = 5;
-
 /** What shares a place on a wide screen: what happened, and the log of the metadata group. */
 export type Pane = 'log' | 'raft';
 export type Tab = 'clients' | 'settings' | 'inspector' | Pane;
+/** Which directions of a link are meant. */
+export type Way = 'both' | 'there' | 'back';
 
 /** How a run begins if nobody says otherwise: slow enough to watch, busy enough to mean something. */
 export function freshConfig(nodes = 5, seed = randomSeed()): RunConfig {
@@ -94,11 +93,15 @@ export class Board {
   key = $state<string | null>(null);
   hover = $state.raw<Hover | null>(null);
   /** The link that was touched last, for the choice of one-way cuts. */
-  touched = $state.raw<{ from: number; to: number } | null>(null);
+  touched = $state.raw<Ends | null>(null);
+  /** The nodes picked for one side of a partition; shown on the stage while they are. */
+  side = $state.raw<readonly number[]>([]);
   /** The message that was picked to be lost or held up. */
   message = $state<number | null>(null);
   /** Whether the list of messages takes the keyboard's focus when it is shown next. */
   pickFocus = $state(false);
+  /** Whether what can be done to a link takes the focus when it is shown next. */
+  linkFocus = $state(false);
   hidden = $state.raw<ReadonlySet<Family>>(new Set());
   tab = $state<Tab>('clients');
   pane = $state<Pane>('log');
@@ -110,7 +113,7 @@ export class Board {
   /** Moves the keyboard's focus to a node; the stage sets it. */
   focusNode: (node: number) => void = () => {};
 
-  private choice: StageChoice = { node: 0, owners: [], key: null, hidden: new Set(), message: null };
+  private choice: StageChoice = { node: 0, side: [], owners: [], key: null, hidden: new Set(), message: null };
   private refreshed = 0;
   private glancing = false;
   private judging = false;
@@ -272,7 +275,7 @@ export class Board {
   async flipLink(from: number, to: number, oneWay: boolean): Promise<void> {
     const frame = this.session.frame;
     if (frame === null) return;
-    this.touched = { from: Math.min(from, to), to: Math.max(from, to) };
+    this.touch(from, to);
     const ways = oneWay ? [[from, to] as const] : [[from, to] as const, [to, from] as const];
     const cut = ways.filter(([a, b]) => frame.isCut(a, b));
     const acts: Act[] = cut.length > 0
@@ -298,19 +301,48 @@ export class Board {
     await this.act({ kind: (flags & NodeFlag.paused) !== 0 ? 'resume' : 'pause', node });
   }
 
-  /** Makes both directions of a link slow, or like all others again. */
-  async flipSlow(from: number, to: number): Promise<void> {
-    const { frame } = this.session;
+  /** Goes to what can be done to a link. */
+  reach(from: number, to: number): void {
+    this.touch(from, to);
+    this.linkFocus = true;
+  }
+
+  private touch(from: number, to: number): void {
+    this.touched = { from: Math.min(from, to), to: Math.max(from, to) };
+    void this.look();
+  }
+
+  /** What a link has for itself; null until that is known. */
+  ownOf({ from, to }: Ends): OwnSettings | null {
+    const own = this.glance?.link ?? null;
+    return own?.from === from && own.to === to ? own : null;
+  }
+
+  /** Gives a link settings of its own. Returns why not, or null. */
+  async tuneLink(link: Ends, way: Way, changes: Partial<LinkSettings>): Promise<string | null> {
     const network = this.glance?.network;
-    if (frame === null || !network) return;
-    const ways = [[from, to], [to, from]] as const;
-    const slow = ways.filter(([a, b]) => frame.hasOwn(a, b));
+    const own = this.ownOf(link);
+    if (!network) return null;
     const { latency_min_us, latency_max_us, loss_per_mille } = network;
-    const own = { latency_min_us: latency_min_us * SLOWER, latency_max_us: latency_max_us * SLOWER, loss_per_mille };
-    const acts: Act[] = slow.length > 0
-      ? slow.map(([a, b]) => ({ kind: 'unlink', from: a, to: b }))
-      : ways.map(([a, b]) => ({ kind: 'link', from: a, to: b, own }));
-    await this.act(...acts);
+    const acts = directions(link, way).map(({ from, to, side }): Act => {
+      const now = own?.[side] ?? { latency_min_us, latency_max_us, loss_per_mille };
+      return { kind: 'link', from, to, own: { ...now, ...changes } };
+    });
+    return (await this.act(...acts)) ? null : this.toast;
+  }
+
+  /** Lets messages on a link travel as in the whole network again. */
+  async untuneLink(link: Ends, way: Way): Promise<void> {
+    const { frame } = this.session;
+    const own = directions(link, way).filter(({ from, to }) => frame?.hasOwn(from, to));
+    await this.act(...own.map(({ from, to }): Act => ({ kind: 'unlink', from, to })));
+  }
+
+  /** Lets only the nodes of one side hear each other, and those of the other. */
+  async partition(side: readonly number[]): Promise<void> {
+    const nodes = this.session.frame?.nodes.count ?? 0;
+    const groups = Array.from({ length: nodes }, (_, node) => (side.includes(node) ? 1 : 0));
+    if (await this.act({ kind: 'partition', groups })) this.side = [];
   }
 
   /** Does things to the world; says so if the core refuses. */
@@ -391,15 +423,22 @@ export class Board {
     this.toastTimer = setTimeout(() => { this.toast = ''; }, 6_000);
   }
 
-  private async copy(text: string, words: string): Promise<void> {
+  /** Puts a text onto the clipboard, and says so. */
+  async copy(text: string, words: string, otherwise = () => 'The browser does not let the page copy; mark the text and copy it.'): Promise<void> {
     try {
       await navigator.clipboard.writeText(text);
       this.say(words);
     } catch {
-      // Without permission or a secure context there is still the address bar.
-      history.replaceState(null, '', text);
-      this.say('The link is in the address bar; copy it from there.');
+      this.say(otherwise());
     }
+  }
+
+  private copyLink(address: string, words: string): Promise<void> {
+    return this.copy(address, words, () => {
+      // Without permission or a secure context there is still the address bar.
+      history.replaceState(null, '', address);
+      return 'The link is in the address bar; copy it from there.';
+    });
   }
 
   /** Lets go of what belonged to the run before. */
@@ -409,6 +448,7 @@ export class Board {
     this.glance = null;
     this.key = null;
     this.touched = null;
+    this.side = [];
     this.hover = null;
     this.message = null;
     this.marks = [];
@@ -433,14 +473,6 @@ export class Board {
     this.tracks = tracks;
     this.sought = target?.at ?? null;
   }
-  private copyLink(address: string, words: string): Promise<void> {
-    return this.copy(address, words, () => {
-      // Without permission or a secure context there is still the address bar.
-      history.replaceState(null, '', address);
-      return 'The link is in the address bar; copy it from there.';
-    });
-  }
-
 
   /** Hears the judges if something happened since, and if they have rested. */
   private async judge(nowMs: number): Promise<void> {
@@ -481,7 +513,7 @@ export class Board {
       this.log = emptyLog;
     }
     const { trace, actions } = this.log;
-    const glance = await this.session.glance({ node: this.node, key: this.key, trace, actions });
+    const glance = await this.session.glance({ node: this.node, key: this.key, link: this.touched, trace, actions });
     await this.mark();
     this.glancing = false;
     if (glance === null || run !== this.session.run || leaps !== this.session.leaps || this.log.trace !== trace) return;
@@ -495,11 +527,17 @@ export class Board {
     const shown: KeyObject | null = this.key !== null && this.glance?.key?.key === this.key ? this.glance.key : null;
     const owners = shown?.owners ?? [];
     const { choice } = this;
-    const same = choice.node === this.node && choice.hidden === this.hidden && choice.message === this.message
+    const same = choice.node === this.node && choice.side === this.side && choice.hidden === this.hidden && choice.message === this.message
       && (choice.key?.partition ?? null) === (shown?.partition ?? null) && choice.owners.join() === owners.join();
-    if (!same) this.choice = { node: this.node, hidden: this.hidden, message: this.message, key: shown && { partition: shown.partition }, owners };
+    if (!same) this.choice = { node: this.node, side: this.side, hidden: this.hidden, message: this.message, key: shown && { partition: shown.partition }, owners };
     return this.choice;
   }
+}
+
+/** The directions of a link that are meant, and which side of what is known of it that is. */
+function directions({ from, to }: Ends, way: Way) {
+  const both = [{ from, to, side: 'there' }, { from: to, to: from, side: 'back' }] as const;
+  return both.filter(({ side }) => way === 'both' || way === side);
 }
 
 /** What a press would do here, for the line beneath the stage. */

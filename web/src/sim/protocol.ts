@@ -3,7 +3,7 @@
  * (`kv-wasm`); here is only how questions and answers travel.
  */
 import type {
-  Act, ActionLine, Attack, Clients, KeyObject, LinkObject, MachineObject, Mark, Network, NodeObject, OperationLine,
+  Act, ActionLine, Attack, Clients, KeyObject, LinkObject, LinkSettings, MachineObject, Mark, Network, NodeObject, OperationLine,
   RunConfig, SettingRow, SettingState, SettingValue, Trace, Tried, VerdictObject,
 } from 'kv-wasm';
 
@@ -67,10 +67,23 @@ export interface Moved {
   tracks: Float64Array;
 }
 
+/** The two nodes of a link. */
+export interface Ends {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What each direction of a link has for itself. */
+export interface OwnSettings extends Ends {
+  readonly there: LinkSettings | null;
+  readonly back: LinkSettings | null;
+}
+
 /** What the reader looks at. */
 export interface Question {
   node: number | null;
   key: string | null;
+  link: Ends | null;
   /** The trace entry and the action from which on news are wanted. */
   trace: number;
   actions: number;
@@ -88,6 +101,8 @@ export interface Glance {
   elections: Float64Array;
   settings: SettingState[];
   network: Network;
+  /** What each direction of the link has for itself; nothing where it goes by the network. */
+  link: OwnSettings | null;
   clients: Clients;
 }
 

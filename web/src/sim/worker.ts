@@ -65,7 +65,7 @@ const calls: Calls = {
     present().act(act);
     return moved(true);
   },
-  glance({ node, key, trace, actions }) {
+  glance({ node, key, link, trace, actions }) {
     const shown = present();
     return {
       node: node === null ? null : (shown.inspect(node) ?? null),
@@ -77,6 +77,11 @@ const calls: Calls = {
       elections: shown.elections(),
       settings: shown.settings(),
       network: shown.network(),
+      link: link && {
+        ...link,
+        there: shown.link_settings(link.from, link.to) ?? null,
+        back: shown.link_settings(link.to, link.from) ?? null,
+      },
       clients: shown.clients(),
     };
   },
@@ -94,14 +99,14 @@ const calls: Calls = {
     if (search === null) throw new Error('nothing was found yet');
     return search.shrink();
   },
+  script() {
+    return search?.script() ?? null;
+  },
 };
 
 /** Plays slice by slice until something is reached, but not for longer than the budget. */
 function within(budgetMs: number, play: () => boolean): Moved {
   const stop = performance.now() + budgetMs;
-  script() {
-    return search?.script() ?? null;
-  },
   let reached = play();
   while (!reached && performance.now() < stop) reached = play();
   return moved(reached);

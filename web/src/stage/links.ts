@@ -2,7 +2,7 @@
  * The links and the band of partitions, beneath the messages.
  *
  * Each link is a button: pressed, it is cut both ways or mended; with Shift, only the direction that
- * starts at the nearer end. A link with settings of its own, a slow one, is dashed. A cut is a gap between two bars; a one-way cut a bar on the side that is not
+ * starts at the nearer end. A link with latency and loss of its own is dashed. A cut is a gap between two bars; a one-way cut a bar on the side that is not
  * heard and an arrow where messages still pass.
  */
 import { NO_OWNER, type Frame } from '../sim/frame';
@@ -68,15 +68,15 @@ export class Links {
     this.showKey(frame, key);
   }
 
-  private showLink({ a, b, group, wire, bars }: Link, aToB: boolean, bToA: boolean, slow: boolean): void {
+  private showLink({ a, b, group, wire, bars }: Link, aToB: boolean, bToA: boolean, own: boolean): void {
     const [p, q] = this.ends(a, b);
     const middle = { x: (p.x + q.x) / 2, y: (p.y + q.y) / 2 };
     const [left, right] = [toward(middle, p, GAP), toward(middle, q, GAP)];
     const cut = aToB || bToA;
     set(group, {
-      class: (cut ? (aToB && bToA ? 'link cut' : 'link cut one-way') : 'link') + (slow ? ' slow' : ''),
+      class: (cut ? (aToB && bToA ? 'link cut' : 'link cut one-way') : 'link') + (own ? ' own' : ''),
       'data-cut': aToB && bToA ? 'both' : aToB ? `${a}>${b}` : bToA ? `${b}>${a}` : 'none',
-      'aria-label': `Link ${nodeName(a)} to ${nodeName(b)}, ${linkWords(a, b, aToB, bToA)}${slow ? ', slow' : ''}. ${cut ? 'Mend it' : 'Cut it'}`,
+      'aria-label': `Link ${nodeName(a)} to ${nodeName(b)}, ${linkWords(a, b, aToB, bToA, own)}. ${cut ? 'Mend it' : 'Cut it'}`,
     });
     set(wire, { d: cut ? `M${xy(p)}L${xy(left)}M${xy(right)}L${xy(q)}` : `M${xy(p)}L${xy(q)}` });
     // A message from a comes from the left: where it is not heard, the bar stands there.
@@ -155,11 +155,12 @@ export class Links {
 }
 
 /** The state of a link in words. */
-export function linkWords(a: number, b: number, aToB: boolean, bToA: boolean): string {
-  if (aToB && bToA) return 'cut both ways';
-  if (aToB) return `cut from ${nodeName(a)} to ${nodeName(b)} only`;
-  if (bToA) return `cut from ${nodeName(b)} to ${nodeName(a)} only`;
-  return 'whole';
+export function linkWords(a: number, b: number, aToB: boolean, bToA: boolean, own: boolean): string {
+  const unlike = own ? ', unlike the others' : '';
+  if (aToB && bToA) return `cut both ways${unlike}`;
+  if (aToB) return `cut from ${nodeName(a)} to ${nodeName(b)} only${unlike}`;
+  if (bToA) return `cut from ${nodeName(b)} to ${nodeName(a)} only${unlike}`;
+  return own ? 'unlike the others' : 'whole';
 }
 
 /** A bar across the line that leads to `other`. */

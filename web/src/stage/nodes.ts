@@ -4,13 +4,14 @@
  *
  * State shows by shape and word, never by hue: up is solid, down is hollow and says so, suspected is
  * dashed, suspended is dotted, the leader of the metadata group has a double ring, a hollow triangle asks
- * whether it would be elected, a solid one stands for election. Below a disc stands the term its node
- * knows. Elements are made once per run and only
- * what differs is set.
+ * whether it would be elected, a solid one stands for election. Discs that are cut off from most others
+ * have a shade. Below a disc stands the term its node knows. Elements are made once per run and only what
+ * differs is set.
  */
 import { NodeFlag, Role, type Frame } from '../sim/frame';
 import { count, nodeName } from '../state/format';
 import { roleOf } from '../state/raft';
+import { sidesOf } from '../state/sides';
 import { isNamed, seat, toward, type Plan } from './geometry';
 import { make, press, set, write } from './svg';
 
@@ -26,9 +27,14 @@ export interface NodeHandlers {
 /** What the reader has chosen. */
 export interface Chosen {
   readonly node: number | null;
+  /** The nodes of one side of a partition that may come. */
+  readonly side: readonly number[];
   /** The owners of the chosen key, in their order. */
   readonly owners: readonly number[];
 }
+
+/** How many shades tell sides apart; further ones repeat them. */
+const SHADES = 3;
 
 export type NodeState = 'up' | 'down' | 'suspected' | 'halted' | 'paused';
 
@@ -67,7 +73,7 @@ export class Nodes {
   /** Puts the discs to their seats. */
   place(plan: Plan, nodes: number): void {
     this.plan = plan;
-    set(this.root, { viewBox: `0 0 ${plan.width} ${plan.height}` });
+    set(this.root, { viewBox: `0 0 ${plan.width} ${plan.height}`, class: plan.labelled ? 'nodes' : 'nodes small' });
     while (this.parts.length > nodes) this.parts.pop()!.group.remove();
     while (this.parts.length < nodes) this.add(this.parts.length);
     this.parts.forEach((parts, node) => {
@@ -78,8 +84,9 @@ export class Nodes {
 
   /** Shows the state of all nodes. */
   update(frame: Frame, chosen: Chosen): void {
+    const sides = sidesOf(frame);
     this.parts.forEach((parts, node) => {
-      if (node < frame.nodes.count) this.show(parts, frame, node, chosen);
+      if (node < frame.nodes.count) this.show(parts, frame, node, chosen, sideOf(sides, node, chosen));
     });
   }
 
@@ -87,7 +94,7 @@ export class Nodes {
     this.parts[node]?.body.focus();
   }
 
-  private show(parts: Parts, frame: Frame, node: number, chosen: Chosen): void {
+  private show(parts: Parts, frame: Frame, node: number, chosen: Chosen, side: number): void {
     const state = nodeState(frame, node);
     const flags = frame.nodes.flags[node]!;
     const leads = (flags & NodeFlag.leader) !== 0;
@@ -101,9 +108,11 @@ export class Nodes {
     if ((flags & NodeFlag.behind) !== 0) classes.push('behind');
     if (chosen.node === node) classes.push('chosen');
     if (rank >= 0) classes.push('replica');
-    set(parts.group, { class: classes.join(' '), 'data-state': state });
+    if (side > 0) classes.push('aside', `side-${1 + ((side - 1) % SHADES)}`);
+    set(parts.group, { class: classes.join(' '), 'data-state': state, 'data-side': side });
     const leading = leads ? `, leads in term ${frame.nodes.term[node]}` : '';
-    set(parts.body, { 'aria-label': `${nodeName(node)}, ${note}${leading}. ${isUp ? 'Crash it' : 'Restart it'}` });
+    const cutOff = side > 0 && chosen.side.length === 0 ? ', cut off from most others' : '';
+    set(parts.body, { 'aria-label': `${nodeName(node)}, ${note}${leading}${cutOff}. ${isUp ? 'Crash it' : 'Restart it'}` });
     set(parts.mark, { visibility: stands ? 'visible' : 'hidden' });
     write(parts.note, this.plan?.labelled ? note : '');
     set(parts.rank, { visibility: rank >= 0 ? 'visible' : 'hidden' });
@@ -129,9 +138,16 @@ export class Nodes {
   }
 }
 
+/** The side of a node: of the partition that may come, else of the one there is. */
+function sideOf(sides: readonly number[] | null, node: number, { side }: Chosen): number {
+  if (side.length > 0) return side.includes(node) ? 1 : 0;
+  return sides?.[node] ?? 0;
+}
+
 /** The small line in a disc. */
 function noteOf(frame: Frame, node: number, state: NodeState): string {
   if (state === 'paused') return 'suspended';
+  if ((frame.nodes.flags[node]! & NodeFlag.damaged) !== 0) return 'damaged';
   if (state === 'down' || state === 'halted') return state;
   if (state === 'suspected' && !standing(frame, node)) return count(frame.nodes.suspectedBy[node]!, 'doubt');
   if ((frame.nodes.flags[node]! & NodeFlag.full) !== 0) return 'disk full';
@@ -147,7 +163,6 @@ function standing(frame: Frame, node: number): boolean {
   return nodeState(frame, node) !== 'paused' && (role === Role.candidate || role === Role.preCandidate);
 }
 
-  if ((frame.nodes.flags[node]! & NodeFlag.damaged) !== 0) return 'damaged';
 function build(node: number): Parts {
   const text = (name: string) => make('text', { class: name, 'text-anchor': 'middle' });
   const name = text('name');

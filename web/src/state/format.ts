@@ -57,6 +57,11 @@ export function nodeName(index: number): string {
   return `n${index + 1}`;
 }
 
+/** The place of the node of a name. */
+export function nodeIndex(name: string): number {
+  return Number(name.slice(1)) - 1;
+}
+
 /** A setting's name as a label. */
 export function label(name: string): string {
   const words = name.replace(/_(ms|bytes)(?=_|$)/, '').replaceAll('_', ' ');
