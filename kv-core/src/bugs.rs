@@ -108,11 +108,13 @@ pub enum Bug {
     WriteSentUnsynced,
     /// A new owner confirms what was handed off to it before its disk holds it.
     HandOffUnsynced,
+    /// What was answered and waits for a replica that never answers waits for ever.
+    AnsweredKept,
 }
 
 impl Bug {
     /// Those of the eventually consistent keyspaces and of what is below them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AcknowledgeBeforeSync,
         Self::ReadOfUnsynced,
         Self::QuorumOneShort,
@@ -124,6 +126,7 @@ impl Bug {
         Self::HeldReleasedEarly,
         Self::WriteSentUnsynced,
         Self::HandOffUnsynced,
+        Self::AnsweredKept,
     ];
 
     /// Those of the consensus machine, and of the log below it.

@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::begun::Begun;
+use crate::bugs::{Bug, planted};
 use crate::disk::Disk;
 use crate::error::RequestError;
 use crate::id::{BootCount, Incarnation, LogPosition, NodeId, PartitionId, RequestId};
@@ -47,7 +48,7 @@ pub use lease::{Leases, parse_lease_key};
 use operation::{Intent, Operation, Origin, Phase};
 
 /// The most operations a node coordinates at a time.
-const OPERATIONS_MAX: usize = 10_000;
+pub const OPERATIONS_MAX: usize = 10_000;
 
 /// The most bytes that may wait for a sync before writes are put off.
 const UNSYNCED_MAX: u64 = 128 << 20;
@@ -114,6 +115,12 @@ impl Eventual {
     #[must_use]
     pub fn open_requests(&self) -> u64 {
         self.clients.len() as u64
+    }
+
+    /// How many operations it coordinates, those among them that were answered and still mend something.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.operations.len()
     }
 
     /// A client asks for a get, a put or a delete.
@@ -391,6 +398,9 @@ impl Eventual {
         let Some(operation) = self.operations.get(&token) else { return };
         if operation.answered {
             self.mend_late(ground, token);
+            if planted(Bug::AnsweredKept) {
+                return;
+            }
         } else {
             let error = operation.timed_out();
             self.finish(ground, token, Err(error));

@@ -12,6 +12,7 @@ pub mod entry;
 mod listing;
 pub mod metadata;
 mod opening;
+mod queues;
 mod route;
 mod shards;
 mod view;
@@ -22,6 +23,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 pub use opening::OpenError;
+pub use queues::Queue;
 pub use view::{NodeView, PeerView};
 
 use crate::cluster::{Adoption, Cluster};

@@ -70,7 +70,9 @@ pub use merge::Direction;
 pub use options::{StoreOptions, TableForm};
 pub use recovery::{Cut, Damage, Fault, OpenError, Recovery};
 pub use root::Suspect;
-pub use store::{Item, LevelView, Outcome, Scan, Snapshot, Store, StoreView, TableView};
+pub use store::{
+    FROZEN_MAX, Item, LEVEL_0_MAX, LevelView, Outcome, Scan, Snapshot, Store, StoreView, TableView,
+};
 pub use table::reader::Unreadable;
 pub use table::{Properties, TableMeta};
 pub use verify::verify_segment;

@@ -131,7 +131,7 @@ pub enum NotProposed {
 }
 
 /// The most operations that are open on a node at a time.
-const OPERATIONS_MAX: usize = 20_000;
+pub const OPERATIONS_MAX: usize = 20_000;
 
 /// The most bytes of values in them.
 const BYTES_MAX: u64 = 256 << 20;
@@ -280,6 +280,12 @@ impl Strong {
     #[must_use]
     pub fn open_requests(&self) -> u64 {
         self.clients.len() as u64
+    }
+
+    /// How many operations are open, those of other nodes among them.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.operations.len()
     }
 
     /// Whether a store holds a key of any shard.

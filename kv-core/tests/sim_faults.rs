@@ -42,6 +42,7 @@ fn each(seeds: Vec<u64>, plan: &Plan) {
         let report = trial::of_seed(seed, plan).unwrap();
         assert!(report.run.steps > 100, "seed {seed} did nothing");
         failed.extend(report.objection.map(|objection| format!("seed {seed}: {objection}")));
+        failed.extend(report.undecided.map(|words| format!("seed {seed} is undecided: {words}")));
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

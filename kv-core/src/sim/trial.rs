@@ -50,7 +50,9 @@ pub struct Report {
     pub terms: Terms,
     /// The first thing that is wrong, if something is.
     pub objection: Option<Objection>,
-    /// The key that it is about, if about one.
+    /// What could not be judged, and why, if nothing is wrong.
+    pub undecided: Option<String>,
+    /// The key that the objection is about, if about one.
     pub key: Option<Bytes>,
     /// How many operations clients began.
     pub operations: u64,
@@ -114,8 +116,6 @@ const PATIENCE: Micros = Micros::from_millis(2_700);
 const PATIENCE_AT_REST: Micros = Micros::from_millis(2_500);
 /// The history is looked at so often that none of it is missed.
 const GLANCE: Micros = Micros::from_millis(50);
-/// More outputs than this never wait for one sync.
-const HELD_MAX: u64 = 10_000;
 /// The most replicas there are while partitions move.
 const REPLICAS_MAX: u64 = 5;
 
@@ -178,6 +178,7 @@ struct Trial {
     history: History,
     terms: Terms,
     objection: Option<Objection>,
+    undecided: Option<String>,
 }
 
 impl Trial {
@@ -186,7 +187,8 @@ impl Trial {
         if terms.recovers {
             world.watch();
         }
-        Ok(Self { world, history: History::default(), terms: terms.clone(), objection: None })
+        let (history, terms) = (History::default(), terms.clone());
+        Ok(Self { world, history, terms, objection: None, undecided: None })
     }
 
     fn follow(&mut self) {
@@ -194,12 +196,8 @@ impl Trial {
         if !self.terms.recovers {
             return;
         }
-        for index in 0..self.world.nodes() {
-            let held = self.world.node(index).map_or(0, |node| node.outputs_held());
-            if held > HELD_MAX {
-                let words = format!("{held} outputs of n{} wait for a sync", index + 1);
-                self.object(Promise::BoundedQueues, words);
-            }
+        if let Err(words) = state::bounded(&self.world) {
+            self.object(Promise::BoundedQueues, words);
         }
     }
 
@@ -254,6 +252,7 @@ impl Trial {
             run,
             terms: self.terms,
             objection: self.objection,
+            undecided: self.undecided,
             key,
             operations: self.history.end(),
             generated: shrink::as_actions(self.history.records()),
@@ -271,8 +270,9 @@ impl Trial {
             self.pass(GRACE);
             recovered = state::idle(&self.world);
         }
-        if let Err(words) = recovered {
-            self.object(Promise::Recovery, words);
+        match recovered {
+            Err(words) => self.object(Promise::Recovery, words),
+            Ok(()) => self.drain(),
         }
         let asked = self.history.end();
         let keys = self.read_all();
@@ -282,6 +282,21 @@ impl Trial {
         let shards = equal.and_then(|()| state::equal_shards(&self.world));
         if let Err(words) = shards.and_then(|()| state::mended(&self.world)) {
             self.object(Promise::Convergence, words);
+        }
+    }
+
+    /// Nobody asks for anything any more, so what there is is left over, unless a node has just now found
+    /// something to mend.
+    fn drain(&mut self) {
+        const TIMES: u64 = 8;
+        for _ in 0..TIMES {
+            if state::drained(&self.world).is_ok() {
+                return;
+            }
+            self.pass(GRACE);
+        }
+        if let Err(words) = state::drained(&self.world) {
+            self.object(Promise::BoundedQueues, format!("{words}, and nobody waits for them"));
         }
     }
 
@@ -345,10 +360,11 @@ impl Trial {
         assert!(self.history.is_whole(), "judges are given every operation");
         let judge = |demand: &Demand| demand.judge(&self.history.operations(*demand));
         let verdicts = self.terms.demands.iter().map(judge);
-        let verdict = verdicts.fold(Verdict::Holds, Verdict::and);
-        if let Verdict::Wrong(objection) = verdict {
+        match verdicts.fold(Verdict::Holds, Verdict::and) {
             // Of an attack that did not heal as well, this is what a reader wants to know first.
-            self.objection = Some(objection);
+            Verdict::Wrong(objection) => self.objection = Some(objection),
+            Verdict::Undecided(words) => self.undecided = Some(words),
+            Verdict::Holds => {}
         }
     }
 }

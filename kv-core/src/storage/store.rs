@@ -79,10 +79,10 @@ enum FlushState {
 pub struct Snapshot(u64);
 
 /// How many memtables may wait before writes are refused.
-const FROZEN_MAX: usize = 4;
+pub const FROZEN_MAX: usize = 4;
 
 /// How many tables level 0 may have before writes are refused.
-const LEVEL_0_MAX: usize = 40;
+pub const LEVEL_0_MAX: usize = 40;
 
 impl Store {
     /// Opens a disk; an empty one is an empty store. A torn end of the log is cut off and reported.
@@ -277,6 +277,11 @@ impl Store {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.log.full || !self.reserved || (self.is_crowded() && self.work.compaction_starved)
+    }
+
+    /// How many memtables wait to be flushed, and how many tables of level 0 to be merged.
+    pub(crate) fn waiting_for_jobs(&self) -> [usize; 2] {
+        [self.frozen.len(), self.tables.root.levels[0].len()]
     }
 
     /// Whether level 0 has so many tables that a compaction must come first.

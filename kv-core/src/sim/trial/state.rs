@@ -6,7 +6,7 @@ use alloc::string::String;
 use bytes::Bytes;
 
 use crate::id::{Index, ShardId};
-use crate::node::NodeView;
+use crate::node::{NodeView, Queue};
 use crate::ordered::Map;
 use crate::sim::{Action, OperationRecord, TimedAction, World};
 
@@ -66,6 +66,27 @@ pub(super) fn idle(world: &World) -> Result<(), String> {
             return Err(format!(
                 "n{node} still has {requests} requests and {outputs} held outputs"
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every queue of every node is within its bound; else which is not.
+pub(super) fn bounded(world: &World) -> Result<(), String> {
+    queues(world, |queue| queue.length <= queue.limit)
+}
+
+/// Whether nothing is left in queues that are empty when nobody asks for anything; else what is.
+pub(super) fn drained(world: &World) -> Result<(), String> {
+    queues(world, |queue| queue.length == 0 || !queue.drains)
+}
+
+fn queues(world: &World, is_right: impl Fn(&Queue) -> bool) -> Result<(), String> {
+    for index in 0..world.nodes() {
+        let Some(node) = world.node(index) else { continue };
+        if let Some(Queue { name, length, .. }) = node.queues().into_iter().find(|it| !is_right(it))
+        {
+            return Err(format!("n{} has {length} {name}", u32::from(index) + 1));
         }
     }
     Ok(())
