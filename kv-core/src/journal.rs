@@ -31,6 +31,7 @@ use crate::disk::DiskError;
 use crate::hash::Rolling;
 use crate::id::FileId;
 use crate::io::{Boot, Input, Output};
+use crate::text::of_bytes;
 use crate::time::Now;
 
 /// Writes the journal of one node from its opening on.
@@ -159,14 +160,16 @@ impl Recorder {
 /// What an input is, for people.
 fn words(step: &Step) -> String {
     match step {
-        Step::Open { boot, .. } => format!("the opening of {}", boot.name),
+        Step::Open { boot, .. } => format!("the opening of {}", of_bytes(boot.name.as_bytes())),
         Step::Input { input, .. } => match input {
             Input::Message(envelope) => format!("message {} from {}", envelope.id.0, envelope.from),
             Input::Request { id, .. } => format!("request {}", id.0),
             Input::Cancel { id } => format!("the end of waiting for request {}", id.0),
             Input::Credit { id, .. } => format!("credit for request {}", id.0),
-            Input::Link { peer, up: true } => format!("the link to {} coming up", peer.name),
-            Input::Link { peer, up: false } => format!("the link to {} going down", peer.name),
+            Input::Link { peer, up } => {
+                let how = if *up { "coming up" } else { "going down" };
+                format!("the link to {} {how}", of_bytes(peer.name.as_bytes()))
+            }
             Input::Synced { .. } => String::from("the end of a sync"),
             Input::JobDone { id, .. } => format!("the end of job {}", id.0),
             Input::Timer => String::from("a deadline"),

@@ -9,7 +9,7 @@
 //!
 //! | level | modules |
 //! | --- | --- |
-//! | 0 | [`bugs`] [`time`] [`id`] [`rng`] [`error`] [`codec`] [`pairs`] [`timers`] [`hash`] |
+//! | 0 | [`bugs`] [`time`] [`id`] [`rng`] [`error`] [`codec`] [`pairs`] [`timers`] [`hash`] [`text`] |
 //! | 1 | [`settings`] [`version`] [`ring`] [`event`] [`request`] |
 //! | 2 | [`message`] [`disk`] [`io`] |
 //! | 3 | [`storage`] [`outbox`] [`begun`] |
@@ -31,6 +31,7 @@ pub mod id;
 pub mod ordered;
 pub mod pairs;
 pub mod rng;
+pub mod text;
 pub mod time;
 pub mod timers;
 

@@ -6,8 +6,8 @@ use kv_core::event::{Cause, Severity};
 use kv_core::id::NodeId;
 use kv_core::request::strong::StrongReply;
 use kv_core::request::{Receipt, Reply};
-use kv_core::sim::action::text;
 use kv_core::sim::{Action, OperationRecord, TimedAction, TraceEntry, World};
+use kv_core::text::of_bytes as text;
 use serde::Serialize;
 use tsify::Tsify;
 

@@ -6,6 +6,7 @@ use core::fmt;
 
 use super::{DropReason, EventKind};
 use crate::id::NodeId;
+use crate::text;
 
 impl EventKind {
     /// What happened, in words. `name` says how to call a node.
@@ -26,7 +27,7 @@ impl EventKind {
             Self::Founded(cluster) => format!("founded cluster {cluster}"),
             Self::Joined(cluster) => format!("became a member of cluster {cluster}"),
             Self::JoinRefused { by, reason } => {
-                format!("{} does not take this node in: {reason}", name(*by))
+                format!("{} does not take this node in: {}", name(*by), text::line(reason))
             }
             Self::LayoutChanged { epoch, members, moving } => format!(
                 "layout of epoch {}: {members} members{}",

@@ -13,12 +13,13 @@ use crate::disk::{Disk, DiskError};
 use crate::hash::Rolling;
 use crate::id::FileId;
 use crate::node::Node;
+use crate::text::of_bytes;
 use crate::{BUILD, codec};
 
 /// What became of a journal that was played.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replayed {
-    /// The name of the node.
+    /// The name of the node, as it was recorded.
     pub name: String,
     /// How many inputs there were, the opening not among them.
     pub inputs: u64,
@@ -77,7 +78,8 @@ impl fmt::Display for JournalError {
             ),
             Self::Build(build) => write!(
                 f,
-                "the journal was recorded by build {build} and cannot be read by this one ({BUILD}); play it with the release that recorded it"
+                "the journal was recorded by build {} and cannot be read by this one ({BUILD}); play it with the release that recorded it",
+                of_bytes(build.as_bytes())
             ),
             Self::Damaged(place) => {
                 write!(f, "the journal is damaged at byte {place}; copy it again")
@@ -90,7 +92,8 @@ impl fmt::Display for JournalError {
                     ),
                     false => write!(
                         f,
-                        "; build {build} recorded it and this is {BUILD}, play it with the release that recorded it"
+                        "; build {} recorded it and this is {BUILD}, play it with the release that recorded it",
+                        of_bytes(build.as_bytes())
                     ),
                 }
             }

@@ -16,8 +16,6 @@ use crate::id::FileId;
 use crate::settings::Setting;
 use crate::time::{Micros, Mono};
 
-pub use words::text;
-
 /// One thing done to the world. Nodes are counted from 0, as the page shows them from left to right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {

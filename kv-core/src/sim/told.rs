@@ -14,6 +14,7 @@ use crate::id::NodeId;
 use crate::ordered::{self, Map};
 use crate::request::strong::StrongReply;
 use crate::request::{Receipt, Reply};
+use crate::text;
 use crate::version::{Dot, Object};
 
 /// The names of nodes by their ids and data folders.
@@ -54,12 +55,10 @@ impl Names {
 /// An operation and its outcome, in a line.
 #[must_use]
 pub fn operation(names: &Names, record: &OperationRecord) -> String {
-    let key = String::from_utf8_lossy(record.operation.key());
+    let key = shown(record.operation.key());
     let what = match &record.operation {
         ClientOperation::Get { .. } => format!("get {key}"),
-        ClientOperation::Put { value, .. } => {
-            format!("put {key}={}", String::from_utf8_lossy(value))
-        }
+        ClientOperation::Put { value, .. } => format!("put {key}={}", shown(value)),
         ClientOperation::Delete { .. } => format!("delete {key}"),
         ClientOperation::Strong(_) => record.operation.words(),
     };
@@ -74,15 +73,14 @@ fn told(names: &Names, outcome: &Outcome) -> String {
     let on = |receipt: &Receipt| names.of_all(&receipt.acknowledged);
     match outcome {
         Ok(Reply::Read { values, receipt, .. }) => {
-            let shown: Vec<_> =
-                values.iter().map(|value| String::from_utf8_lossy(&value.value)).collect();
-            let shown = if shown.is_empty() { "absent".to_owned() } else { shown.join(" and ") };
+            let found: Vec<_> = values.iter().map(|value| shown(&value.value)).collect();
+            let found = if found.is_empty() { "absent".to_owned() } else { found.join(" and ") };
             let mended = if receipt.repaired.is_empty() {
                 String::new()
             } else {
                 format!(", mended {}", names.of_all(&receipt.repaired))
             };
-            format!("{shown} (from {}{mended})", on(receipt))
+            format!("{found} (from {}{mended})", on(receipt))
         }
         Ok(Reply::Written { dot, siblings, receipt, .. }) => {
             let beside =
@@ -91,8 +89,7 @@ fn told(names: &Names, outcome: &Outcome) -> String {
         }
         Ok(Reply::Strong(StrongReply::Value { record, .. })) => match record {
             Some(record) => {
-                let value = String::from_utf8_lossy(&record.value);
-                format!("{value} (revision {})", record.revision.0)
+                format!("{} (revision {})", shown(&record.value), record.revision.0)
             }
             None => "absent".to_owned(),
         },
@@ -104,6 +101,11 @@ fn told(names: &Names, outcome: &Outcome) -> String {
     }
 }
 
+/// Bytes of a client, whole, on one line.
+fn shown(bytes: &[u8]) -> String {
+    text::line(&String::from_utf8_lossy(bytes))
+}
+
 /// An object: its values with their dots, and how far it has seen each node's writes.
 #[must_use]
 pub fn object(names: &Names, object: &Object) -> String {
@@ -111,8 +113,7 @@ pub fn object(names: &Names, object: &Object) -> String {
         .siblings()
         .map(|(dot, sibling)| {
             let value = sibling.value.as_ref();
-            let value =
-                value.map_or_else(|| "a delete".into(), |value| String::from_utf8_lossy(value));
+            let value = value.map_or_else(|| "a delete".into(), |value| shown(value));
             format!("{value} ({})", names.of_dot(dot))
         })
         .collect();

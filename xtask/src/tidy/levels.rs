@@ -22,7 +22,9 @@ use Level::{Apart, Ordered};
 
 /// Every module of kv-core, from the bottom up; see ARCHITECTURE.md.
 const LEVELS: [Level; 9] = [
-    Ordered(&["bugs", "time", "hash", "id", "rng", "error", "codec", "ordered", "pairs", "timers"]),
+    Ordered(&[
+        "bugs", "time", "hash", "id", "rng", "error", "codec", "ordered", "pairs", "text", "timers",
+    ]),
     Ordered(&["settings", "version", "ring", "merkle", "event"]),
     Ordered(&["disk", "request", "message", "begun"]),
     Ordered(&["storage"]),

@@ -16,6 +16,7 @@ use crate::rng::Ratio;
 use crate::settings::Setting;
 use crate::sim::World;
 use crate::sim::config::{ActionRefused, LinkConfig, NetworkConfig, SimConfig, Workload, refuse};
+use crate::text::is_harmless;
 use crate::time::Micros;
 
 /// Pairs as they stand in a command.
@@ -334,7 +335,7 @@ fn operation_of(name: &str, words: &[&str], pairs: &Pairs<'_>) -> Result<Action,
 
 /// Text as one word of a script, in quotes where it needs them; none for what would break a line.
 fn quoted(bytes: &[u8]) -> Option<String> {
-    let text = core::str::from_utf8(bytes).ok().filter(|text| !text.contains(char::is_control))?;
+    let text = core::str::from_utf8(bytes).ok().filter(|text| text.chars().all(is_harmless))?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let bare = text.starts_with(plain) && text.chars().all(|c| plain(c) || "-./@".contains(c));
     Some(if bare { text.to_string() } else { format!("{text:?}") })

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::{Action, ClientOperation, StrongOperation};
 use crate::rng::Ratio;
 use crate::sim::config::{LinkConfig, NetworkConfig, Workload};
+use crate::text::of_bytes as text;
 
 impl Action {
     /// What is done, in a few words.
@@ -192,14 +193,6 @@ impl ClientOperation {
     }
 }
 
-/// Bytes as text, cut where no reader would read on.
-#[must_use]
-pub fn text(bytes: &[u8]) -> String {
-    const SHOWN: usize = 200;
-    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
-    if bytes.len() > SHOWN { format!("{shown}… ({} bytes)", bytes.len()) } else { shown }
-}
-
 fn name(node: u16) -> String {
     format!("n{}", u32::from(node) + 1)
 }
@@ -300,5 +293,15 @@ mod tests {
         let strong = words(Action::Workload(workload));
         assert_eq!(strong, "4 clients: 3 operations per second, 25 % of them strong");
         assert_eq!(ratio(Ratio::per_mille(333)), "333 of 1000");
+    }
+
+    #[test]
+    fn what_a_link_brings_cannot_command_a_terminal() {
+        let (key, value) = ("k\n".into(), "\u{1b}[2J\u{202e}".into());
+        let put = ClientOperation::Put { key, value };
+        assert_eq!(put.words(), "put k\\n = \\u{1b}[2J\\u{202e}");
+        assert_eq!(put.clone().in_strong().words(), "put k\\n = \\u{1b}[2J\\u{202e} (strong)");
+        let asked = Action::Client { client: None, node: 0, operation: put };
+        assert_eq!(asked.command(), None);
     }
 }
