@@ -48,6 +48,9 @@ pub struct Recorder {
     notes: RefCell<Notes>,
 }
 
+/// The most bytes of a journal that is written to be kept.
+pub const BYTES_MAX: u64 = 64 * 1_024 * 1_024;
+
 /// What a journal holds behind the name of the build, frame after frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
@@ -89,8 +92,8 @@ struct Notes {
 }
 
 impl Recorder {
-    /// A node is about to be opened. The journal has at most `limit` bytes, and behind them
-    /// a word that it is full.
+    /// A node is about to be opened. The journal has at most `limit` bytes, a word that it is full among
+    /// them; and at least a header.
     #[must_use]
     pub fn new(boot: Boot, now: Now, limit: u64) -> Self {
         let mut recorder = Self {
@@ -131,9 +134,11 @@ impl Recorder {
         self.hash.update(&deeds);
         let frame = Frame::Step { step, answers, hash: self.hash.value() };
         let bytes = codec::encode(&frame);
-        self.full = self.limit < (self.bytes.len() + frame::HEAD + bytes.len()) as u64;
+        let full = codec::encode(&Frame::Full);
+        let length = self.bytes.len() + 2 * frame::HEAD + bytes.len() + full.len();
+        self.full = self.limit < length as u64;
         match self.full {
-            true => frame::append(&mut self.bytes, &codec::encode(&Frame::Full)),
+            true => frame::append(&mut self.bytes, &full),
             false => frame::append(&mut self.bytes, &bytes),
         }
     }

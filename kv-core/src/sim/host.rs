@@ -12,14 +12,11 @@ use super::due::Due;
 use super::queue::Ticket;
 use crate::id::NodeId;
 use crate::io::{Boot, Founding, Input, Output};
-use crate::journal::{Heard, Recorder};
+use crate::journal::{BYTES_MAX, Heard, Recorder};
 use crate::node::Node;
 use crate::rng::Rng;
 use crate::storage::{Job, StoreOptions};
 use crate::time::{Micros, Now};
-
-/// The most bytes of one journal.
-const JOURNAL: u64 = 64 * 1_024 * 1_024;
 
 /// Whether anything can be recorded. A constant, so that no code for it stays where nothing can.
 const RECORDS: bool = cfg!(feature = "journals");
@@ -97,7 +94,7 @@ impl Host {
             storage: StoreOptions::SIMULATED,
         };
         if let Some(journals) = self.journals.as_mut().filter(|_| RECORDS) {
-            journals.push(Recorder::new(boot.clone(), now, JOURNAL));
+            journals.push(Recorder::new(boot.clone(), now, BYTES_MAX));
         }
         let recorder = latest(&mut self.journals).map(|recorder| &*recorder);
         let opened = match RECORDS {
