@@ -1,6 +1,9 @@
 //! The command line: what can be said, and who does it.
 //!
-//! Exit codes: 0 done, 1 failed, 2 bad usage, 3 undecided (`kv check` only).
+//! Exit codes: 0 done; 1 failed; 2 bad usage, or the result cannot be written; 3 undecided. Of what judges
+//! (`kv sim`, `kv replay`, `kv check`) 1 says that what was judged is wrong, and nothing else;
+//! all other failures are 2. Who is ended from outside ends as shells say it, with 128 and the signal: 130
+//! for Ctrl-C, and 141 when nobody reads the result any more.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -79,15 +82,20 @@ enum Command {
         #[command(subcommand)]
         command: Option<MembersCommand>,
     },
-    /// Attack simulated clusters, seed after seed, and judge what becomes of them
+    /// Attack simulated clusters, seed after seed, and judge what becomes of them; exit with 1 if a judge
+    /// objects, 2 if they cannot be tried, 130 if interrupted
     Sim(SimArgs),
-    /// Play the run of a share link, or the journal of a node, again and print the hash it reaches
+    /// Play the run of a share link, or the journal of a node, again and print the hash it reaches; exit
+    /// with 1 if it is another one, 2 if there is nothing to play
     Replay {
         /// The link, its text alone, a file with either, or the file of a journal
         link: String,
-        /// Print every event, one line each
+        /// Print every event of a link's run, one line each
         #[arg(long)]
         trace: bool,
+        /// Write the journal of each opening of each node of a link's run to this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "trace")]
+        journals: Option<PathBuf>,
     },
     /// Look into the data folder of a node that is not running; nothing in it is changed
     #[command(subcommand)]
@@ -257,7 +265,7 @@ pub fn main() -> ExitCode {
         Command::Mgmt(args) => mgmt::run(&args),
         Command::Members { at, command } => client::members(&at, command.as_ref()),
         Command::Sim(args) => simulate::run(&args),
-        Command::Replay { link, trace } => replay::run(&link, trace),
+        Command::Replay { link, trace, journals } => replay::run(&link, trace, journals.as_deref()),
         Command::Storage(StorageCommand::Inspect { dir, dump: None }) => storage::inspect(&dir),
         Command::Storage(StorageCommand::Inspect { dir, dump: Some(table) }) => {
             storage::dump(&dir, table)
@@ -268,7 +276,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(end) => {
-            say(&format!("kv: {}", end.words));
+            if !end.words.is_empty() {
+                say(&format!("kv: {}", end.words));
+            }
             ExitCode::from(end.code)
         }
     }
@@ -296,9 +306,31 @@ impl End {
         Self { words: words.into(), code: 1 }
     }
 
-    /// It was asked for in a way that makes no sense.
+    /// It cannot be done as it was asked for: that makes no sense, or something cannot be read or written.
     pub(crate) fn misuse(words: impl Into<String>) -> Self {
         Self { words: words.into(), code: 2 }
+    }
+
+    /// A signal ended it.
+    pub(crate) fn interrupted(signal: i32, words: String) -> Self {
+        Self {
+            words,
+            code: u8::try_from(signal).map_or(u8::MAX, |signal| signal.saturating_add(128)),
+        }
+    }
+
+    /// The result cannot be written. Nothing is said to somebody who has read enough and gone.
+    pub(crate) fn unwritten(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self { words: String::new(), code: 141 },
+            _ => Self::misuse(format!("the result cannot be written: {error}")),
+        }
+    }
+
+    /// The same, and something else went wrong too.
+    pub(crate) fn beside(self, other: Option<&Self>) -> Self {
+        let words = other.map_or_else(String::new, |other| format!("; and {}", other.words));
+        Self { words: self.words + &words, ..self }
     }
 
     /// It could not be found out.
@@ -311,7 +343,7 @@ impl End {
 pub(crate) fn output(bytes: &[u8]) -> Result<(), End> {
     let mut out = io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| out.flush());
-    written.map_err(|error| End::failed(format!("the result cannot be written: {error}")))
+    written.map_err(|error| End::unwritten(&error))
 }
 
 /// Tells the user something that is not the result.

@@ -1,8 +1,10 @@
 //! `kv replay`: plays the run of a link or the journal of a node again, and prints runs line by line.
 
+mod record;
+
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 
 use kv_core::BUILD;
@@ -12,39 +14,49 @@ use kv_core::sim::link::{self, LinkError};
 use kv_core::sim::timeline::Timeline;
 use kv_core::sim::trial::Schedule;
 use kv_core::sim::{ActionRefused, Run, World};
+use kv_core::text;
 use kv_core::time::Mono;
 
 use crate::cli::{End, output};
 
+pub(crate) use record::{folder, record};
+
 /// `kv replay`.
-pub(crate) fn run(what: &str, show: bool) -> Result<(), End> {
-    let content = content(what)?;
-    if journal::is_journal(&content) {
-        return node(&content, show);
+pub(crate) fn run(what: &str, show: bool, journals: Option<&Path>) -> Result<(), End> {
+    let file = file(what)?;
+    if let Some(bytes) = file.as_ref().filter(|bytes| journal::is_journal(bytes)) {
+        return match show || journals.is_some() {
+            true => Err(End::misuse(
+                "this is the journal of a node; --trace and --journals are for the links of runs",
+            )),
+            false => node(bytes),
+        };
     }
-    let text = link_in(&String::from_utf8_lossy(&content));
-    let found = link::decode(&text).map_err(|error| match error {
-        LinkError::Damaged if content == what.as_bytes() => {
+    let text = file.as_ref().map_or_else(|| what.into(), |bytes| String::from_utf8_lossy(bytes));
+    let found = link::decode(link_in(&text)).map_err(|error| match error {
+        LinkError::Damaged if file.is_none() => {
             End::misuse(format!("there is no file of this name; if it is a link: {error}"))
         }
         _ => End::misuse(error.to_string()),
     })?;
-    let mut out = std::io::stdout().lock();
-    let world = match show {
-        true => trace(&found.run, &mut out)?,
-        false => play(&found.run, |_| Ok(()))?,
-    };
     let run = &found.run;
+    let world = match journals {
+        Some(journals) => {
+            folder(journals)?;
+            record(run, journals)?
+        }
+        None if show => trace(run)?,
+        None => play(run, |_| Ok(()))?,
+    };
     let words = format!(
         "{} of {} nodes, {} actions, {} events; hash {:016x}",
-        seconds(world.now()),
+        seconds(run.until),
         run.config.nodes,
         run.actions.len(),
         world.steps(),
         world.hash()
     );
     if world.hash() == run.hash {
-        drop(out);
         return output(format!("{words}, as the link says\n").as_bytes());
     }
     let why = match found.build == BUILD {
@@ -60,9 +72,10 @@ pub(crate) fn run(what: &str, show: bool) -> Result<(), End> {
 }
 
 /// Plays a run and prints each event and each action in a line of its own.
-pub(crate) fn trace(run: &Run, out: &mut impl Write) -> Result<World, End> {
+pub(crate) fn trace(run: &Run) -> Result<World, End> {
+    let mut out = BufWriter::new(io::stdout().lock());
     let (mut seen, mut done) = (0, 0);
-    play(run, |world| {
+    let world = play(run, |world| {
         let mut text = String::new();
         let name = |node: NodeId| {
             let index = (0..world.nodes()).find(|index| world.node_id(*index) == node);
@@ -83,7 +96,9 @@ pub(crate) fn trace(run: &Run, out: &mut impl Write) -> Result<World, End> {
         }
         (seen, done) = (world.trace_len(), world.actions().len());
         out.write_all(text.as_bytes())
-    })
+    })?;
+    out.flush().map_err(|error| End::unwritten(&error))?;
+    Ok(world)
 }
 
 /// What is done to a cluster, a line for each thing.
@@ -97,32 +112,31 @@ pub(crate) fn script(schedule: &Schedule) -> impl Iterator<Item = String> {
 }
 
 /// Plays a run to its end, and lets somebody look often enough to miss no event.
-fn play(run: &Run, mut look: impl FnMut(&World) -> std::io::Result<()>) -> Result<World, End> {
+fn play(run: &Run, mut look: impl FnMut(&World) -> io::Result<()>) -> Result<World, End> {
     /// A world keeps more than this many events, however many one step has.
     const STEPS: u64 = 100;
-    let refused =
-        |refused: ActionRefused| End::failed(format!("the run cannot be played: {}", refused.0));
     let mut timeline = Timeline::of_run(run).map_err(refused)?;
     loop {
         let reached = timeline.go_on(STEPS).map_err(refused)?;
-        look(timeline.world())
-            .map_err(|error| End::failed(format!("the result cannot be written: {error}")))?;
+        look(timeline.world()).map_err(|error| End::unwritten(&error))?;
         if reached {
             return Ok(timeline.world().clone());
         }
     }
 }
 
+fn refused(refused: ActionRefused) -> End {
+    End::misuse(format!("the run cannot be played: {}", refused.0))
+}
+
 /// Plays the journal of a node.
-fn node(bytes: &[u8], show: bool) -> Result<(), End> {
-    if show {
-        return Err(End::misuse("--trace prints runs of links; leave it out for a journal"));
-    }
+fn node(bytes: &[u8]) -> Result<(), End> {
     let played = journal::replay(bytes).map_err(|error| match error {
         JournalError::Differs { .. } => End::failed(error.to_string()),
         _ => End::misuse(error.to_string()),
     })?;
     let Replayed { name, inputs, hash, end } = played;
+    let name = text::of_bytes(name.as_bytes());
     let end = match end {
         journal::End::Whole => String::new(),
         journal::End::Torn(at) => format!("; the journal is cut off at byte {at}"),
@@ -131,22 +145,29 @@ fn node(bytes: &[u8], show: bool) -> Result<(), End> {
     output(format!("{name}, {inputs} inputs; hash {hash:016x}, as recorded{end}\n").as_bytes())
 }
 
-/// What an argument stands for: the file of this name if there is one, else the text itself.
-fn content(what: &str) -> Result<Vec<u8>, End> {
-    match fs::read(Path::new(what)) {
-        Ok(file) => Ok(file),
+/// The content of the file of this name, if there is one.
+fn file(name: &str) -> Result<Option<Vec<u8>>, End> {
+    let mut bytes = Vec::new();
+    let read =
+        File::open(name).and_then(|file| file.take(journal::BYTES_MAX + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) if bytes.len() as u64 > journal::BYTES_MAX => Err(End::misuse(format!(
+            "{name} has more than the {} bytes of the longest journal; nothing of it was played",
+            journal::BYTES_MAX
+        ))),
+        Ok(_) => Ok(Some(bytes)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
-            Ok(what.as_bytes().to_vec())
+            Ok(None)
         }
-        Err(error) => Err(End::misuse(format!("{what} cannot be read: {error}"))),
+        Err(error) => Err(End::misuse(format!("{name} cannot be read: {error}"))),
     }
 }
 
 /// The link in a text: in its first line that is no comment, by itself or in an address.
-fn link_in(text: &str) -> String {
+fn link_in(text: &str) -> &str {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("# "));
     let line = line.unwrap_or_default();
-    line.split_once("#run=").map_or(line, |(_, text)| text).to_owned()
+    line.split_once("#run=").map_or(line, |(_, text)| text)
 }
 
 fn name_of(node: u16) -> String {

@@ -1,27 +1,23 @@
 //! `kv sim`: attacks simulated clusters, seed after seed, on all cores, until a judge objects.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod search;
+mod sum;
+
 use std::fs::{self, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Args, value_parser};
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use kv_core::sim::fault::Faults;
-use kv_core::sim::shrink::Shrinking;
-use kv_core::sim::trial::{self, Plan, Report};
-use kv_core::sim::{SimConfig, link, script};
-use kv_core::time::Micros;
+use kv_core::sim::trial::{self, Plan};
+use kv_core::sim::{SimConfig, Workload};
 
 use crate::cli::{End, output};
 use crate::replay;
+use search::Told;
+use sum::Sum;
 
 /// Options of `kv sim`.
 #[derive(Args, Clone, Debug)]
@@ -59,12 +55,18 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Print every event of the run, one line each; for one seed
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = OF_MANY)]
     trace: bool,
+    /// Write the journal of each opening of each node to this folder, for `kv replay`; for one seed
+    #[arg(long, value_name = "DIR", conflicts_with_all = OF_MANY, conflicts_with = "trace")]
+    journals: Option<PathBuf>,
     /// How many threads [default: one per core]
     #[arg(long, value_parser = value_parser!(u16).range(1..=1_024))]
     threads: Option<u16>,
 }
+
+/// What a look at one run has no use for.
+const OF_MANY: [&str; 5] = ["first", "shrink", "save", "report", "threads"];
 
 /// Seeds from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +81,9 @@ impl FromStr for Seeds {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = |text: &str| {
             text.trim().parse().map_err(|_| {
-                format!("{text:?} is no number; give one seed, or FIRST..LAST such as 1..1000")
+                format!(
+                    "{text:?} is no number, or too large; give one seed, or FIRST..LAST such as 1..1000"
+                )
             })
         };
         let (first, last) = match text.split_once("..") {
@@ -93,22 +97,6 @@ impl FromStr for Seeds {
     }
 }
 
-/// What all runs together were.
-#[derive(Default)]
-struct Sum {
-    runs: u64,
-    events: u64,
-    operations: u64,
-    simulated: Micros,
-    /// How often each kind of fault was done, and in how many runs.
-    faults: BTreeMap<&'static str, (u64, u64)>,
-    /// What was objected to, by seed.
-    failed: BTreeMap<u64, String>,
-}
-
-/// How many trials one failing run is worth.
-const SHRINKING: u64 = 2_000;
-
 /// `kv sim`.
 pub(crate) fn run(args: &SimArgs) -> Result<(), End> {
     let plan = Plan {
@@ -120,48 +108,83 @@ pub(crate) fn run(args: &SimArgs) -> Result<(), End> {
         ..Plan::default()
     };
     check(args)?;
-    if args.trace {
-        return trace(args, &plan);
+    if args.trace || args.journals.is_some() {
+        return one(args, &plan);
     }
     let began = Instant::now();
     let bar = progress(args.seeds);
-    let (mut sum, mut words) = (Sum::default(), Ok(()));
-    each(args, &plan, |seed, report| {
-        sum.take(seed, &report);
-        bar.inc(1);
-        if report.objection.is_some() && words.is_ok() {
-            words = bar.suspend(|| tell(args, seed, report));
+    let mut sum = Sum::default();
+    let ended = search::run(args, &plan, |told| match told {
+        Told::Tried { seed, report, words } => {
+            sum.take(seed, &report);
+            bar.inc(1);
+            tell(&bar, &words)
         }
-    })?;
+        Told::Broke { seed, words } => {
+            let line = format!("seed {seed}: {words}\n");
+            sum.take_broken(seed, words);
+            bar.inc(1);
+            tell(&bar, &line)
+        }
+        Told::More(words) => tell(&bar, &words),
+        Told::Refused(words) => Err(End::misuse(words)),
+        Told::Ended | Told::Signal(_) => Ok(()),
+    });
     bar.finish_and_clear();
-    words?;
-    if let Some(file) = &args.report {
-        let written = fs::write(file, sum.report());
-        written.map_err(|error| {
-            End::failed(format!("{} cannot be written: {error}", file.display()))
-        })?;
+    let interrupted = ended.as_ref().map_or(true, Option::is_some);
+    let written = args.report.as_ref().map_or(Ok(()), |file| {
+        let text = sum.report(interrupted.then_some(args.seeds));
+        fs::write(file, text)
+            .map_err(|error| End::misuse(format!("{} cannot be written: {error}", file.display())))
+    });
+    judge(&sum, began.elapsed(), ended?).map_err(|end| end.beside(written.as_ref().err()))?;
+    written
+}
+
+/// Tells of a run that failed.
+fn tell(bar: &ProgressBar, words: &str) -> Result<(), End> {
+    if words.is_empty() { Ok(()) } else { bar.suspend(|| output(words.as_bytes())) }
+}
+
+/// What the search comes to: signal or none, some runs failed or none.
+fn judge(sum: &Sum, took: Duration, signal: Option<i32>) -> Result<(), End> {
+    let words = sum.words(took);
+    match (signal, sum.failed()) {
+        (Some(signal), 0) => {
+            Err(End::interrupted(signal, format!("interrupted: {words}: no objection so far")))
+        }
+        (Some(signal), failed) => {
+            Err(End::interrupted(signal, format!("interrupted: {words}: {failed} failed so far")))
+        }
+        (None, 0) => output(format!("{words}: no objection\n").as_bytes()),
+        (None, failed) => Err(End::failed(format!(
+            "{words}: {failed} failed; with the same options --seeds SEED --shrink makes one small, and --trace shows it"
+        ))),
     }
-    sum.judge(began.elapsed())
 }
 
 fn check(args: &SimArgs) -> Result<(), End> {
-    if let Some(nodes) = args.nodes {
-        let config = SimConfig { nodes, ..SimConfig::default() };
-        config.check().map_err(|refused| End::misuse(refused.0))?;
-    }
-    if args.trace && args.seeds.first != args.seeds.last {
-        return Err(End::misuse("--trace prints one run; name one seed with --seeds"));
+    let plain = SimConfig::default();
+    let config = SimConfig {
+        nodes: args.nodes.unwrap_or(plain.nodes),
+        workload: Workload { per_second: args.ops.unwrap_or(0), ..plain.workload },
+        ..plain
+    };
+    config.check().map_err(|refused| End::misuse(refused.0))?;
+    if (args.trace || args.journals.is_some()) && args.seeds.first != args.seeds.last {
+        return Err(End::misuse(
+            "--trace and --journals are about one run; name one seed with --seeds",
+        ));
     }
     // What was found after hours must not be lost for want of a place.
-    let cannot = |path: &Path, error: io::Error| {
-        End::misuse(format!("{} cannot be written: {error}; nothing was tried", path.display()))
-    };
-    if let Some(folder) = &args.save {
-        fs::create_dir_all(folder).map_err(|error| cannot(folder, error))?;
+    for folder in args.save.iter().chain(&args.journals) {
+        replay::folder(folder)?;
     }
     if let Some(file) = &args.report {
         let opened = OpenOptions::new().create(true).append(true).open(file);
-        opened.map_err(|error| cannot(file, error))?;
+        opened.map_err(|error| {
+            End::misuse(format!("{} cannot be written: {error}; nothing was done", file.display()))
+        })?;
     }
     Ok(())
 }
@@ -174,169 +197,17 @@ fn progress(seeds: Seeds) -> ProgressBar {
     bar
 }
 
-/// Tries the seeds on all threads, and hands what became of them on in any order.
-fn each(args: &SimArgs, plan: &Plan, mut done: impl FnMut(u64, Report)) -> Result<(), End> {
-    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = args.threads.map_or_else(cores, usize::from);
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-    let (next, stop) = (&next, &stop);
-    let (tell, told) = mpsc::sync_channel(threads * 4);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            let tell = tell.clone();
-            scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let nth = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(seed) = args.seeds.first.checked_add(nth) else { return };
-                    if seed > args.seeds.last
-                        || tell.send((seed, trial::of_seed(seed, plan))).is_err()
-                    {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(tell);
-        for (seed, report) in told {
-            let report = report.map_err(|refused| End::misuse(refused.0));
-            let report = report.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
-            if args.first && report.objection.is_some() {
-                stop.store(true, Ordering::Relaxed);
-            }
-            done(seed, report);
-        }
-        Ok(())
-    })
-}
-
-/// Tells of a run that failed.
-fn tell(args: &SimArgs, seed: u64, report: Report) -> Result<(), End> {
-    let mut report = report;
-    if let Some(objection) = &report.objection {
-        // At once: making it small may take minutes.
-        output(format!("seed {seed}: {objection}\n").as_bytes())?;
-    }
-    let mut words = String::new();
-    if args.shrink
-        && let Some(mut shrinking) = Shrinking::new(report.clone())
-    {
-        while !shrinking.is_done() && shrinking.trials() < SHRINKING {
-            shrinking.step();
-        }
-        report = shrinking.best().clone();
-        if let Some(objection) = &report.objection {
-            let _ = writeln!(words, "  made smaller in {} trials: {objection}", shrinking.trials());
-        }
-        for line in script::of(&report).unwrap_or_default().lines() {
-            let _ = writeln!(words, "    {line}");
-        }
-    }
-    let _ = writeln!(words, "  link #run={}", link::encode(&report.run));
-    if let Some(folder) = &args.save {
-        let file = save(folder, seed, &report)?;
-        let _ = writeln!(words, "  saved as {}", file.display());
-    }
-    output(words.as_bytes())
-}
-
-/// Writes a run to a file of its own: what is wrong and what is done as comments, then the link. And, if
-/// it can be one, as a script of the suite beside it. Returns the first file.
-fn save(folder: &Path, seed: u64, report: &Report) -> Result<PathBuf, End> {
-    let mut text = String::new();
-    if let Some(objection) = &report.objection {
-        let _ = writeln!(text, "# {objection}");
-    }
-    for line in replay::script(&report.schedule) {
-        let _ = writeln!(text, "# {line}");
-    }
-    let _ = writeln!(text, "{}", link::encode(&report.run));
-    let write = |file: &Path, text: &str| {
-        let written = fs::create_dir_all(folder).and_then(|()| fs::write(file, text));
-        written.map_err(|error| {
-            let file = file.display();
-            End::failed(format!("{file} cannot be written: {error}; nothing else is lost"))
-        })
-    };
-    let file = folder.join(format!("seed-{seed}.link"));
-    write(&file, &text)?;
-    if let Some(script) = script::of(report) {
-        write(&folder.join(format!("seed-{seed}.script")), &script)?;
-    }
-    Ok(file)
-}
-
-/// Prints every event of one run, then the verdict.
-fn trace(args: &SimArgs, plan: &Plan) -> Result<(), End> {
+/// Prints every event of one run, or records it; then the verdict.
+fn one(args: &SimArgs, plan: &Plan) -> Result<(), End> {
     let seed = args.seeds.first;
     let report = trial::of_seed(seed, plan).map_err(|refused| End::misuse(refused.0))?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    replay::trace(&report.run, &mut out)?;
-    let flushed = out.flush();
-    flushed.map_err(|error| End::failed(format!("the result cannot be written: {error}")))?;
-    drop(out);
+    match &args.journals {
+        Some(folder) => drop(replay::record(&report.run, folder)?),
+        None => drop(replay::trace(&report.run)?),
+    }
     match report.objection {
         None => output(b"no objection\n"),
         Some(objection) => Err(End::failed(format!("seed {seed}: {objection}"))),
-    }
-}
-
-impl Sum {
-    fn take(&mut self, seed: u64, report: &Report) {
-        self.runs += 1;
-        self.events += report.run.steps;
-        self.operations += report.operations;
-        self.simulated = Micros(self.simulated.0 + report.run.until.0);
-        for (kind, times) in &report.faults {
-            let (all, runs) = self.faults.entry(kind).or_default();
-            (*all, *runs) = (*all + times, *runs + 1);
-        }
-        if let Some(objection) = &report.objection {
-            self.failed.insert(seed, objection.to_string());
-        }
-    }
-
-    /// All of it as Markdown. What a machine's speed decides is not in it, so that two reports differ
-    /// only where the runs do.
-    fn report(&self) -> String {
-        let mut text = format!(
-            "{} runs, {} operations of clients, {} simulator events, {} hours of simulated time.\n\n",
-            HumanCount(self.runs),
-            HumanCount(self.operations),
-            HumanCount(self.events),
-            self.simulated.0 / 3_600_000_000,
-        );
-        text.push_str("| fault | times | in runs |\n| --- | ---: | ---: |\n");
-        for (kind, (times, runs)) in &self.faults {
-            let _ = writeln!(text, "| {kind} | {} | {} |", HumanCount(*times), HumanCount(*runs));
-        }
-        text.push_str("\nVerdict: ");
-        if self.failed.is_empty() {
-            text.push_str("no judge objects to any run.\n");
-            return text;
-        }
-        let _ = writeln!(text, "{} runs are objected to.\n", self.failed.len());
-        for (seed, objection) in &self.failed {
-            let _ = writeln!(text, "- seed {seed}: {objection}");
-        }
-        text
-    }
-
-    fn judge(&self, took: Duration) -> Result<(), End> {
-        let seconds = took.as_secs_f64();
-        let rate = if seconds > 0.0 { self.events as f64 / seconds } else { 0.0 };
-        let words = format!(
-            "{} seeds with {} operations and {} events in {seconds:.1} s, {} events per second",
-            HumanCount(self.runs),
-            HumanCount(self.operations),
-            HumanCount(self.events),
-            HumanCount(rate as u64),
-        );
-        match self.failed.len() {
-            0 => output(format!("{words}: no objection\n").as_bytes()),
-            failed => Err(End::failed(format!(
-                "{words}: {failed} failed; make one small with --seeds SEED --shrink, or see it with --trace"
-            ))),
-        }
     }
 }
 

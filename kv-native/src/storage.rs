@@ -255,6 +255,6 @@ impl<W: Write> Dump<W> {
 
     fn end(mut self) -> Result<(), End> {
         let ended = self.broken.and_then(|()| self.out.flush());
-        ended.map_err(|error| End::failed(format!("the result cannot be written: {error}")))
+        ended.map_err(|error| End::unwritten(&error))
     }
 }
