@@ -13,6 +13,7 @@ pub mod link;
 pub mod nemesis;
 pub mod script;
 pub mod shrink;
+pub mod tally;
 pub mod timeline;
 pub mod told;
 pub mod trial;

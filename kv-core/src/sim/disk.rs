@@ -36,6 +36,16 @@ pub struct SimDisk {
     /// How often what is durable may have changed.
     durable_version: u64,
     written: Rolling,
+    harm: Harm,
+}
+
+/// What crashes did to writes that were not synced, up to now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Harm {
+    /// How many writes they left in part.
+    pub torn: u64,
+    /// Of how many they left nothing.
+    pub lost: u64,
 }
 
 /// What is wrong with a disk.
@@ -80,8 +90,11 @@ impl SimDisk {
             // What becomes of one file does not disturb another.
             let mut rng = Rng::stream(seed, id.0);
             let ghost = ghosts.remove(&id);
-            if file.durable().is_some() || rng.below(2) == 0 {
-                self.files.insert(id, File::left(file.crash(&mut rng)));
+            let is_kept = file.durable().is_some() || rng.below(2) == 0;
+            let left = is_kept.then(|| file.crash(&mut rng));
+            file.add_harm(left.as_ref(), &mut self.harm);
+            if let Some(left) = left {
+                self.files.insert(id, File::left(left));
             } else if let Some(ghost) = ghost.filter(|_| rng.below(2) == 0) {
                 self.files.insert(id, File::left(ghost));
             }
@@ -95,6 +108,17 @@ impl SimDisk {
         self.faults.power = None;
         self.faults.sync = false;
         self.faults.misread.set(false);
+    }
+
+    /// Is replaced by a new one. What crashes did is still known.
+    pub fn wipe(&mut self) {
+        *self = Self { harm: self.harm, ..Self::default() };
+    }
+
+    /// What crashes did to it and to those it took the place of.
+    #[must_use]
+    pub fn harm(&self) -> Harm {
+        self.harm
     }
 
     /// How many operations there were that change a file or sync one.
@@ -393,6 +417,45 @@ mod tests {
     /// Of so many sectors each is filled with one byte.
     fn sectors(bytes: &[u8]) -> Vec<u8> {
         bytes.iter().flat_map(|byte| [*byte; SECTOR as usize]).collect()
+    }
+
+    #[test]
+    fn writes_that_a_crash_takes_in_part_or_whole_are_counted() {
+        let mut disk = SimDisk::default();
+        disk.create(LOG, 3 * SECTOR).unwrap();
+        disk.sync(LOG).unwrap();
+        disk.crash(&mut Rng::new(0));
+        assert_eq!(disk.harm(), Harm::default(), "everything was synced");
+        // Of the first write nothing is missed: the second one took its place.
+        disk.write_at(LOG, 0, &sectors(b"xyz")).unwrap();
+        disk.write_at(LOG, 0, &sectors(b"abc")).unwrap();
+        let (wanted, mut kinds) = (sectors(b"abc"), Set::new());
+        for seed in 0..200 {
+            let mut disk = disk.clone();
+            disk.crash(&mut Rng::new(seed));
+            let left = whole(&disk, LOG).unwrap();
+            let pairs = wanted.chunks(SECTOR as usize).zip(left.chunks(SECTOR as usize));
+            let kept = pairs.filter(|(wanted, found)| wanted == found).count();
+            let harm = match kept {
+                3 => Harm::default(),
+                0 => Harm { torn: 0, lost: 2 },
+                _ => Harm { torn: 2, lost: 0 },
+            };
+            assert_eq!(disk.harm(), harm, "seed {seed}");
+            disk.wipe();
+            assert_eq!((disk.harm(), disk.used()), (harm, 0));
+            kinds.insert(kept);
+        }
+        assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+        let mut new = SimDisk::default();
+        new.create(LOG, 0).unwrap();
+        new.append(LOG, b"never there").unwrap();
+        let gone = (0..50).find_map(|seed| {
+            let mut disk = new.clone();
+            disk.crash(&mut Rng::new(seed));
+            whole(&disk, LOG).is_none().then_some(disk.harm())
+        });
+        assert_eq!(gone, Some(Harm { torn: 0, lost: 1 }));
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Host {
     /// Loses its disk and gets a new one. It is down.
     pub(super) fn wipe(&mut self) {
         self.state = State::Down;
-        self.disk = SimDisk::default();
+        self.disk.wipe();
     }
 
     /// Loses power, when of each of these jobs any part has been done.

@@ -18,10 +18,12 @@ use bytes::Bytes;
 
 use super::action::{Action, ClientOperation, TimedAction};
 use super::config::{ActionRefused, Run, SimConfig};
+use super::disk::SimDisk;
 use super::fault::{Fault, Faults};
 use super::history::History;
 use super::nemesis::Nemesis;
 use super::shrink;
+use super::tally::{self, Kind};
 use super::world::World;
 use crate::check::{Demand, Objection, Promise, Verdict};
 use crate::ordered::{Map, Set};
@@ -58,8 +60,8 @@ pub struct Report {
     pub operations: u64,
     /// Those that generated clients began, as actions.
     pub(super) generated: Vec<TimedAction>,
-    /// How often each kind of fault was done.
-    pub faults: Map<&'static str, u64>,
+    /// How often each kind of fault was done before all of them ended; 0 for those that were not.
+    pub faults: Map<Kind, u64>,
 }
 
 /// What a run is judged by.
@@ -230,17 +232,13 @@ impl Trial {
             actions: self.world.actions().to_vec(),
             until: self.world.now(),
         };
+        let disks = (0..self.world.nodes()).filter_map(|node| self.world.disk(node));
+        let faults = tally::of(&schedule.config, &schedule.actions, disks.map(SimDisk::harm));
         if self.terms.recovers {
             self.recover();
         } else {
             self.pass(PATIENCE);
             self.judge_history();
-        }
-        let mut faults = Map::new();
-        for TimedAction { action, .. } in &schedule.actions {
-            if let Some(kind) = action.fault() {
-                *faults.entry(kind).or_default() += 1;
-            }
         }
         let run = self.world.run();
         let witness = self.objection.as_ref().and_then(|objection| objection.operations.first());

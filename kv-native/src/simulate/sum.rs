@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use indicatif::HumanCount;
+use kv_core::sim::tally::Kind;
 use kv_core::sim::trial::Report;
 use kv_core::time::Micros;
 
@@ -18,7 +19,7 @@ pub(super) struct Sum {
     operations: u64,
     simulated: Micros,
     /// How often each kind of fault was done, and in how many runs.
-    faults: BTreeMap<&'static str, (u64, u64)>,
+    faults: BTreeMap<Kind, (u64, u64)>,
     /// What was objected to, by seed.
     failed: BTreeMap<u64, String>,
 }
@@ -30,8 +31,8 @@ impl Sum {
         self.operations += report.operations;
         self.simulated = Micros(self.simulated.0 + report.run.until.0);
         for (kind, times) in &report.faults {
-            let (all, runs) = self.faults.entry(kind).or_default();
-            (*all, *runs) = (*all + times, *runs + 1);
+            let (all, runs) = self.faults.entry(*kind).or_default();
+            (*all, *runs) = (*all + times, *runs + u64::from(*times > 0));
         }
         if let Some(objection) = &report.objection {
             self.failed.insert(seed, objection.to_string());
@@ -71,8 +72,10 @@ impl Sum {
             self.simulated.0 / 3_600_000_000,
         );
         text.push_str("| fault | times | in runs |\n| --- | ---: | ---: |\n");
-        for (kind, (times, runs)) in &self.faults {
-            let _ = writeln!(text, "| {kind} | {} | {} |", HumanCount(*times), HumanCount(*runs));
+        for kind in Kind::ALL {
+            let (times, runs) = self.faults.get(&kind).copied().unwrap_or_default();
+            let (kind, times, runs) = (kind.name(), HumanCount(times), HumanCount(runs));
+            let _ = writeln!(text, "| {kind} | {times} | {runs} |");
         }
         text.push_str("\nVerdict: ");
         if self.failed.is_empty() {

@@ -140,38 +140,6 @@ impl Action {
             | Self::Workload(_) => None,
         }
     }
-
-    /// What kind of fault it is, in a word or two; none for what breaks nothing.
-    #[must_use]
-    pub fn fault(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Crash { .. } => "crash",
-            Self::Pause { .. } => "pause",
-            Self::Wipe { .. } => "wipe",
-            Self::Cut { .. } => "cut",
-            Self::Partition { .. } => "partition",
-            Self::Network(_) => "network: latency, loss, repetition, reordering",
-            Self::Link { own: Some(_), .. } => "slow or lossy link",
-            Self::Lose { .. } => "lost message",
-            Self::Delay { .. } => "held message",
-            Self::Fill { .. } => "full disk",
-            Self::Slow { .. } => "slow disk",
-            Self::Flip { .. } => "flipped bit",
-            Self::FailSync { .. } => "failed sync",
-            Self::Misread { .. } => "misdirected read",
-            Self::Drift { .. } => "clock drift",
-            Self::Jump { .. } => "clock jump",
-            Self::Restart { .. }
-            | Self::Resume { .. }
-            | Self::Mend { .. }
-            | Self::Heal
-            | Self::Link { own: None, .. }
-            | Self::Set { .. }
-            | Self::Free { .. }
-            | Self::Workload(_)
-            | Self::Client { .. } => return None,
-        })
-    }
 }
 
 impl ClientOperation {

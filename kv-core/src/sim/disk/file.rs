@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::Harm;
 use super::content::Content;
 use crate::ordered::Map;
 use crate::rng::Rng;
@@ -153,6 +154,23 @@ impl File {
         left.truncate(length);
         left.grow(length);
         left
+    }
+
+    /// Counts the pending writes that a crash which has left this, or not even the file, took in part or
+    /// whole: where reading saw something else before.
+    pub(super) fn add_harm(&self, left: Option<&Content>, harm: &mut Harm) {
+        let taken = |(place, piece): &(u64, &[u8])| {
+            let read = |content: &Content| content.read_at(*place, piece.len() as u64);
+            // What was cut off since nobody misses.
+            read(&self.now).is_some_and(|seen| left.and_then(read) != Some(seen))
+        };
+        for change in &self.pending {
+            match (change.pieces().filter(taken).count(), change.pieces().count()) {
+                (0, _) => {}
+                (taken, all) if taken == all => harm.lost += 1,
+                _ => harm.torn += 1,
+            }
+        }
     }
 
     /// The pending changes up to the first cut that is lost.
