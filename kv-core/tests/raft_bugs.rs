@@ -10,6 +10,8 @@ mod harness;
 #[path = "raft/scripts/mod.rs"]
 mod scripts;
 
+use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
@@ -61,14 +63,30 @@ fn search(
     found.into_inner().unwrap()
 }
 
+/// The beginning of an objection, for a table in Markdown.
+fn cell(objection: &str) -> String {
+    const SHOWN: usize = 80;
+    let line = objection.lines().next().unwrap_or_default().replace('|', "/");
+    let mut cell: String = line.chars().take(SHOWN).collect();
+    if line.chars().count() > SHOWN {
+        cell.push('…');
+    }
+    cell
+}
+
 #[test]
 fn planted_bugs_are_found() {
     let (mut missed, mut unnoticed) = (Vec::new(), Vec::new());
+    let mut rows = String::from(
+        "| bug | scripts that notice it | first seed | temper | what the watch says |\n\
+         | --- | ---: | ---: | --- | --- |\n",
+    );
     let chosen = std::env::var("BUG").ok();
     let is_chosen = |bug: &Bug| chosen.as_ref().is_none_or(|name| format!("{bug:?}") == *name);
     for bug in Bug::RAFT.into_iter().filter(is_chosen) {
         plant(Some(bug));
         let faults = scripts::play_all(false);
+        let mut row = format!("| {bug:?} | {} |", faults.len());
         match faults.first().and_then(|fault| fault.lines().next()) {
             Some(first) => println!("{bug:?}: {} scripts: {first}", faults.len()),
             None => unnoticed.push(bug),
@@ -80,6 +98,9 @@ fn planted_bugs_are_found() {
             Some((seed, objection)) => {
                 let first = objection.lines().next().unwrap_or_default();
                 println!("{bug:?}: seed {seed}: {}", first.get(..150).unwrap_or(first));
+                let temper = temper.map_or_else(|| "any".into(), |temper| format!("{temper:?}"));
+                row += &format!(" {seed} | {} | {} |\n", temper.to_lowercase(), cell(first));
+                rows += &row;
             }
             None => missed.push(bug),
         }
@@ -87,6 +108,14 @@ fn planted_bugs_are_found() {
     plant(None);
     let wiped = search(None, BUDGET, true);
     println!("a wiped disk that returns as it was: {wiped:?}");
+    if let Some((seed, objection)) = &wiped {
+        rows +=
+            &format!("| a wiped disk returns as it was | | {seed} | any | {} |\n", cell(objection));
+    }
+    if let Some(folder) = std::env::var_os("KV_REPORT") {
+        let file = Path::new(&folder).join("planted-raft-bugs.md");
+        fs::write(file, rows).expect("the report can be written");
+    }
     assert!(wiped.is_some(), "a wiped disk may return as the replica it was");
     assert!(unnoticed.is_empty(), "no script notices {unnoticed:?}");
     assert!(missed.is_empty(), "not found within their budgets: {missed:?}");

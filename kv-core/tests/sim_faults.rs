@@ -3,20 +3,37 @@
 //! A failure names its seed; that and the commit are a full report. `kv sim --seeds SEED --shrink` makes
 //! it small.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use kv_core::check::Demand;
 use kv_core::settings::Setting;
 use kv_core::sim::fault::{Fault, Faults};
 use kv_core::sim::shrink::Shrinking;
+use kv_core::sim::tally::Kind;
 use kv_core::sim::trial::{self, Plan, Terms};
 
 #[test]
 fn no_judge_objects_under_any_fault() {
-    each(seeds(200), &Plan::default());
+    let seeds = seeds(200);
+    let many = seeds.len() >= LEAST;
+    let done = each("any fault", seeds, &Plan::default());
+    let missing: Vec<_> = done.iter().filter(|(_, times)| **times == 0).collect();
+    assert!(missing.is_empty() || !many, "never done: {missing:?}");
 }
 
 #[test]
 fn no_judge_objects_while_partitions_move() {
-    each(seeds(100), &Plan { moves: true, ..Plan::default() });
+    each("moving partitions", seeds(100), &Plan { moves: true, ..Plan::default() });
+}
+
+/// What shows only where little else goes wrong.
+#[test]
+fn no_judge_objects_under_any_kind_of_fault_alone() {
+    for fault in Fault::ALL {
+        let plan = Plan { faults: Faults::from_iter([fault]), ..Plan::default() };
+        each(fault.name(), seeds(80).into_iter().step_by(8).collect(), &plan);
+    }
 }
 
 /// A search can be narrowed to some kinds of faults, and then these are done more often.
@@ -35,17 +52,38 @@ fn a_nemesis_uses_only_the_kinds_it_was_given() {
     assert!(done > 100, "{done} faults were done");
 }
 
-/// Judges the run of each seed, and names all that failed.
-fn each(seeds: Vec<u64>, plan: &Plan) {
-    let mut failed = Vec::new();
-    for seed in seeds {
+/// Judges the run of each seed, and names all that failed. Returns how often each kind of fault was done.
+///
+/// On a machine that is so slow that the last seeds would be begun later than [`BOX`] they are left out, and
+/// how many were tried is said. Of fewer than [`LEAST`] the test fails.
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "how many seeds there is time for is a matter of the machine, and said"
+)]
+fn each(what: &str, seeds: Vec<u64>, plan: &Plan) -> BTreeMap<Kind, u64> {
+    let (began, all) = (Instant::now(), seeds.len());
+    let (mut failed, mut done, mut tried) = (Vec::new(), BTreeMap::new(), 0);
+    for seed in seeds.into_iter().take_while(|_| began.elapsed() < BOX) {
         let report = trial::of_seed(seed, plan).unwrap();
         assert!(report.run.steps > 100, "seed {seed} did nothing");
         failed.extend(report.objection.map(|objection| format!("seed {seed}: {objection}")));
         failed.extend(report.undecided.map(|words| format!("seed {seed} is undecided: {words}")));
+        for (kind, times) in report.faults {
+            *done.entry(kind).or_default() += times;
+        }
+        tried += 1;
     }
+    println!("{what}: {tried} of {all} seeds in {:.1?}", began.elapsed());
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(tried >= all.min(LEAST), "{tried} of {all} seeds in {BOX:?} are too few");
+    done
 }
+
+/// Ten times what 500 seeds take on two slow cores.
+const BOX: Duration = Duration::from_secs(900);
+/// The fewest seeds of many that say something.
+const LEAST: usize = 100;
 
 /// The first `count`, or as many as the environment says in `SEEDS`, or only the one in `SEED`.
 fn seeds(count: u64) -> Vec<u64> {

@@ -20,7 +20,7 @@ pub(crate) fn run() -> Result<()> {
         let mut cargo = workspace::cargo();
         shell::run(cargo.args(["test", "--workspace"]).env("KV_BIN", &kv).env("KV_PYTHON", &python))
     })?;
-    sim::planted_bugs(false)?;
+    sim::planted_bugs(None)?;
     no_std::check(&wasm)?;
     page::package(&wasm)?;
     in_chromium(&wasm, &browser)?;
