@@ -37,6 +37,7 @@ pub(crate) fn run(what: &str, show: bool, journals: Option<&Path>) -> Result<(),
         LinkError::Damaged if file.is_none() => {
             End::misuse(format!("there is no file of this name; if it is a link: {error}"))
         }
+        _ if file.is_some() => End::misuse(format!("{what}: {error}")),
         _ => End::misuse(error.to_string()),
     })?;
     let run = &found.run;

@@ -210,7 +210,7 @@ fn a_link_cannot_command_the_terminal() {
 #[test]
 fn what_makes_no_sense_is_refused_with_words() {
     let cut = link::encode(&a_run());
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["sim", "--faults", "crash,flood"], "known are crash, pause, wipe, cut, loss, disk"),
         (&["sim", "--seeds", "5..3"], "comes after the last"),
         (&["sim", "--seeds", "many"], "is no number"),
@@ -227,6 +227,7 @@ fn what_makes_no_sense_is_refused_with_words() {
         (&["replay", &cut[..cut.len() / 2]], "link"),
         (&["replay", "AQ"], "format 1"),
         (&["replay", "no-such.link"], "no file of this name"),
+        (&["replay", "/dev/null"], "kv: /dev/null: the link is damaged or not complete"),
         (&["replay", "/dev/zero"], "more than the 67108864 bytes of the longest journal"),
     ];
     for (arguments, words) in cases {

@@ -252,3 +252,42 @@ impl Disk for Told {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+    use crate::sim::{SimConfig, World};
+    use crate::time::Mono;
+
+    /// Whoever sends a journal can make its checksums right.
+    #[test]
+    fn whatever_a_journal_holds_is_refused_or_played() {
+        let config = SimConfig { nodes: 3, partitions: 8, ..SimConfig::default() };
+        let mut world = World::recorded(config).unwrap();
+        world.run_until(Mono(1_500_000), u64::MAX);
+        let journal = world.journals(1)[0].bytes();
+        let (_, mut place) = frame::version(journal).unwrap();
+        let mut frames = Vec::new();
+        while let Found::Whole(content, next) = frame::at(journal, place) {
+            frames.push(content.to_vec());
+            place = next;
+        }
+        let mut refused = 0;
+        for seed in 0..3_000 {
+            let (mut rng, mut forged) = (Rng::new(seed), frames.clone());
+            // The build, the opening, or an input.
+            let among = if rng.below(2) == 0 { 2 } else { frames.len() as u64 };
+            let which = rng.below(among);
+            let frame = &mut forged[which as usize];
+            for _ in 0..=rng.below(3) {
+                let at = rng.below(frame.len() as u64) as usize;
+                frame[at] = rng.any() as u8;
+            }
+            let mut bytes = frame::header();
+            forged.iter().for_each(|frame| frame::append(&mut bytes, frame));
+            refused += u32::from(replay(&bytes).is_err());
+        }
+        assert!(refused > 1_500, "{refused} are refused");
+    }
+}
