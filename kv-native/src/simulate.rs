@@ -156,7 +156,12 @@ fn judge(sum: &Sum, took: Duration, signal: Option<i32>) -> Result<(), End> {
         (Some(signal), failed) => {
             Err(End::interrupted(signal, format!("interrupted: {words}: {failed} failed so far")))
         }
-        (None, 0) => output(format!("{words}: no objection\n").as_bytes()),
+        (None, 0) => match sum.undecided() {
+            None => output(format!("{words}: no objection\n").as_bytes()),
+            Some(undecided) => {
+                Err(End::undecided(format!("{words}: no objection, but {undecided}")))
+            }
+        },
         (None, failed) => Err(End::failed(format!(
             "{words}: {failed} failed; with the same options --seeds SEED --shrink makes one small, and --trace shows it"
         ))),
@@ -205,9 +210,10 @@ fn one(args: &SimArgs, plan: &Plan) -> Result<(), End> {
         Some(folder) => drop(replay::record(&report.run, folder)?),
         None => drop(replay::trace(&report.run)?),
     }
-    match report.objection {
-        None => output(b"no objection\n"),
-        Some(objection) => Err(End::failed(format!("seed {seed}: {objection}"))),
+    match (report.objection, report.undecided) {
+        (Some(objection), _) => Err(End::failed(format!("seed {seed}: {objection}"))),
+        (None, Some(words)) => Err(End::undecided(format!("seed {seed} is undecided: {words}"))),
+        (None, None) => output(b"no objection\n"),
     }
 }
 

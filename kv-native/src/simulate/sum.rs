@@ -22,6 +22,8 @@ pub(super) struct Sum {
     faults: BTreeMap<Kind, (u64, u64)>,
     /// What was objected to, by seed.
     failed: BTreeMap<u64, String>,
+    /// What could not be judged of the others, by seed.
+    undecided: BTreeMap<u64, String>,
 }
 
 impl Sum {
@@ -36,6 +38,8 @@ impl Sum {
         }
         if let Some(objection) = &report.objection {
             self.failed.insert(seed, objection.to_string());
+        } else if let Some(words) = &report.undecided {
+            self.undecided.insert(seed, words.clone());
         }
     }
 
@@ -50,6 +54,12 @@ impl Sum {
     /// How many runs failed.
     pub(super) fn failed(&self) -> usize {
         self.failed.len()
+    }
+
+    /// How many runs could not be judged whole, and the first of them in words; none if all could.
+    pub(super) fn undecided(&self) -> Option<String> {
+        let (seed, words) = self.undecided.first_key_value()?;
+        Some(format!("{} not judged whole, seed {seed} first: {words}", self.undecided.len()))
     }
 
     /// All of it as Markdown. What a machine's speed decides is not in it, so that two reports differ
@@ -78,13 +88,16 @@ impl Sum {
             let _ = writeln!(text, "| {kind} | {times} | {runs} |");
         }
         text.push_str("\nVerdict: ");
-        if self.failed.is_empty() {
-            text.push_str("no judge objects to any run.\n");
-            return text;
-        }
-        let _ = writeln!(text, "{} runs are objected to.\n", self.failed.len());
-        for (seed, objection) in &self.failed {
-            let _ = writeln!(text, "- seed {seed}: {objection}");
+        let _ = match (self.failed.len(), self.undecided.len()) {
+            (0, 0) => writeln!(text, "no judge objects to any run."),
+            (failed, 0) => writeln!(text, "{failed} runs are objected to.\n"),
+            (failed, undecided) => writeln!(
+                text,
+                "{failed} runs are objected to, {undecided} could not be judged whole.\n"
+            ),
+        };
+        for (seed, words) in self.failed.iter().chain(&self.undecided) {
+            let _ = writeln!(text, "- seed {seed}: {words}");
         }
         text
     }
@@ -100,5 +113,27 @@ impl Sum {
             HumanCount(self.events),
             HumanCount(rate as u64),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kv_core::sim::trial::{self, Plan};
+
+    use super::*;
+
+    #[test]
+    fn what_no_judge_could_decide_does_not_pass_for_sound() {
+        let mut report = trial::of_seed(1, &Plan { strikes: 1, ..Plan::default() }).unwrap();
+        let mut sum = Sum::default();
+        sum.take(1, &report);
+        assert_eq!(sum.undecided(), None);
+        assert!(sum.report(None).ends_with("\nVerdict: no judge objects to any run.\n"));
+        report.undecided = Some(String::from("it is too long"));
+        sum.take(2, &report);
+        let words = sum.undecided().unwrap();
+        assert_eq!(words, "1 not judged whole, seed 2 first: it is too long");
+        let verdict = "\nVerdict: 0 runs are objected to, 1 could not be judged whole.\n\n";
+        assert!(sum.report(None).ends_with(&format!("{verdict}- seed 2: it is too long\n")));
     }
 }
