@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use kv_core::BUILD;
 use kv_core::id::NodeId;
 use kv_core::journal::{self, JournalError, Replayed};
@@ -47,7 +48,7 @@ pub(crate) fn run(what: &str, show: bool, journals: Option<&Path>) -> Result<(),
             record(run, journals)?
         }
         None if show => trace(run)?,
-        None => play(run, |_| Ok(()))?,
+        None => watched(run)?,
     };
     let words = format!(
         "{} of {} nodes, {} actions, {} events; hash {:016x}",
@@ -62,7 +63,7 @@ pub(crate) fn run(what: &str, show: bool, journals: Option<&Path>) -> Result<(),
     }
     let why = match found.build == BUILD {
         true => String::from(
-            "the core is the same, so this is a bug in kv; please report it with the link",
+            "the core is the same, so the link was changed by somebody, or this is a bug in kv; please report it with the link",
         ),
         false => format!(
             "the link was made by core build {}, this is {BUILD}; play it with the release that made it",
@@ -110,6 +111,19 @@ pub(crate) fn script(schedule: &Schedule) -> impl Iterator<Item = String> {
     let actions = actions.map(|timed| format!("{}  {}", seconds(timed.at), timed.action.words()));
     let last = format!("{}  all faults end", seconds(schedule.until));
     std::iter::once(first).chain(actions).chain([last])
+}
+
+/// Plays a run to its end, and shows how far it is: a day of a large cluster takes minutes.
+fn watched(run: &Run) -> Result<World, End> {
+    let bar = ProgressBar::new(run.steps);
+    let style = ProgressStyle::with_template("{wide_bar} {percent} %, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let world = play(run, |world| {
+        bar.set_position(world.steps());
+        Ok(())
+    });
+    bar.finish_and_clear();
+    world
 }
 
 /// Plays a run to its end, and lets somebody look often enough to miss no event.
