@@ -167,7 +167,7 @@ impl Search {
         let (candidates, found) = self.candidates();
         // A value that nobody left can find is as good as any other such value.
         let key = self.placed.key(if found { self.value } else { Value::MAX });
-        self.bounds.steps = self.bounds.steps.saturating_sub(self.placed.words() / 8);
+        self.bounds.steps = self.bounds.steps.saturating_sub(key.len() as u64 / 8);
         let bytes = 8 * (key.len() + candidates.len()) as u64 + 128;
         if self.tried.insert(key) {
             let (placed, value) = (self.order.len(), self.value);
