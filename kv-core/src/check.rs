@@ -18,6 +18,7 @@ pub mod session;
 
 mod demand;
 mod history;
+mod witness;
 
 pub use demand::Demand;
 pub use history::{Answer, End, Kind, Operation, Outcome, Versions, overlapping};
@@ -99,7 +100,7 @@ impl Objection {
 
 impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.promise, self.words)
+        write!(f, "{} at {} µs: {}", self.promise, self.at.0, self.words)
     }
 }
 
@@ -172,14 +173,12 @@ fn by_key(history: &[Operation]) -> Map<&Bytes, Vec<&Operation>> {
     keys
 }
 
-/// Some operations as words, and how many more there are.
-fn list(operations: &[&Operation]) -> String {
+/// Some of these as words, and how many more there are.
+fn list<T: fmt::Display>(all: &[T], separator: &str) -> String {
     const SHOWN: usize = 6;
-    let shown: Vec<String> =
-        operations.iter().take(SHOWN).map(|operation| format!("{operation}")).collect();
-    let mut words = shown.join("; ");
-    if operations.len() > SHOWN {
-        words.push_str(&format!("; and {} more", operations.len() - SHOWN));
+    let mut words: Vec<String> = all.iter().take(SHOWN).map(|one| format!("{one}")).collect();
+    if all.len() > SHOWN {
+        words.push(format!("{} more", all.len() - SHOWN));
     }
-    words
+    words.join(separator)
 }

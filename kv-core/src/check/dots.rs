@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::history::{End, Kind, Operation, Outcome, Versions, value_words};
-use super::{Objection, Promise, Verdict, by_key};
+use super::{Objection, Promise, Verdict, by_key, list};
 use crate::id::Incarnation;
 use crate::ordered::{self, Map, Set};
 use crate::time::Mono;
@@ -45,29 +45,25 @@ pub fn check_overlapping(history: &[Operation]) -> Verdict {
 }
 
 fn refused(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
-    operations.iter().find_map(|operation| match &operation.end {
-        Some(End { at, outcome: Outcome::Refused }) => {
-            let promise = Promise::SoundRequestsAreAccepted;
-            Some(object(promise, key, *at, &[operation], "it was not wrong"))
-        }
+    let ends = operations.iter().filter_map(|operation| match &operation.end {
+        Some(End { at, outcome: Outcome::Refused }) => Some((*at, *operation)),
         _ => None,
-    })
+    });
+    let (at, first) = ends.min_by_key(|(at, operation)| (*at, operation.number))?;
+    Some(object(Promise::SoundRequestsAreAccepted, key, at, &[first], "it was not wrong"))
 }
 
 fn two_values_of_a_dot(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
     let mut known: Map<Dot, (Option<&Bytes>, &Operation)> = Map::new();
-    for operation in operations.iter().copied() {
-        let Some((at, answer)) = operation.done() else { continue };
-        let dots = answer.versions.iter().flat_map(|versions| &versions.dots);
+    for (at, versions, operation) in ended(operations) {
         let values: Vec<Option<&Bytes>> = match operation.leaves() {
             Some(value) => vec![value],
-            None => answer.values.iter().map(Some).collect(),
+            None => operation.found().iter().map(Some).collect(),
         };
-        for (dot, value) in dots.zip(values) {
+        for (dot, value) in versions.dots.iter().zip(values) {
             let (first, by) = *known.entry(*dot).or_insert((value, operation));
             if first != value {
                 let words = format!("they give event {} two values", dot_words(*dot));
-                let at = by.done().map_or(at, |(before, _)| at.max(before));
                 return Some(object(Promise::OneValuePerDot, key, at, &[by, operation], &words));
             }
         }
@@ -75,34 +71,78 @@ fn two_values_of_a_dot(key: &Bytes, operations: &[&Operation]) -> Option<Objecti
     None
 }
 
-/// A value that only failed writes carried, and that was read all the same.
+/// What was done and names versions, in the order of the answers.
+fn ended<'a>(operations: &[&'a Operation]) -> Vec<(Mono, &'a Versions, &'a Operation)> {
+    let done = operations.iter().filter_map(|operation| {
+        operation.versions().map(|(at, versions)| (at, versions, *operation))
+    });
+    let mut ended: Vec<_> = done.collect();
+    ordered::sort_by_key(&mut ended, |(at, _, operation)| (*at, operation.number));
+    ended
+}
+
+/// A value that only failed writes carried, and that was read all the same. That is known when the value
+/// was read and all of these have failed.
 fn left_by_failed(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
-    let written = |failed: bool| {
-        let such = operations.iter().filter(move |operation| operation.failed() == failed);
-        such.filter_map(|operation| Some((operation.leaves()??, *operation)))
-    };
-    let mut failed: Map<&Bytes, &Operation> = Map::new();
-    failed.extend(written(true));
-    for (value, _) in written(false) {
-        failed.remove(value);
+    let mut carried: Map<&Bytes, Carriers<'_>> = Map::new();
+    for operation in operations {
+        if let Some(Some(value)) = operation.leaves() {
+            carried.entry(value).or_default().take(operation);
+        }
     }
-    operations.iter().find_map(|reader| {
+    let reads = operations.iter().filter_map(|reader| {
         let (at, answer) = reader.done()?;
-        let write = answer.values.iter().find_map(|value| failed.get(value))?;
-        let promise = Promise::FailedWritesLeaveNothing;
-        Some(object(promise, key, at, &[write, reader], "what failed was there all the same"))
-    })
+        let values = answer.values.iter().filter_map(|value| carried.get(value));
+        let wrong = values.filter_map(|carriers| carriers.all_failed(at));
+        let (known, writes) = wrong.min_by_key(|(known, _)| *known)?;
+        Some((known.max(at), writes, *reader))
+    });
+    let (at, writes, reader) = reads.min_by_key(|(at, _, reader)| (*at, reader.number))?;
+    let writes = writes.iter().map(|(write, _)| *write);
+    let all: Vec<&Operation> = [reader].into_iter().chain(writes).collect();
+    let promise = Promise::FailedWritesLeaveNothing;
+    Some(object(promise, key, at, &all, "what failed was there all the same"))
+}
+
+/// Who could have brought a value.
+#[derive(Default)]
+struct Carriers<'a> {
+    /// In the order of their calls those that failed, each with the moment at which it and all before it
+    /// were known to have failed. None that was called after one that did not fail.
+    failed: Vec<(&'a Operation, Mono)>,
+    /// When the first was called that did not fail.
+    sound: Option<Mono>,
+}
+
+impl<'a> Carriers<'a> {
+    fn take(&mut self, write: &'a Operation) {
+        if self.sound.is_some() {
+            return;
+        }
+        match write.end.as_ref().filter(|_| write.failed()) {
+            None => self.sound = Some(write.called),
+            Some(End { at, .. }) => {
+                let before = self.failed.last().map_or(*at, |(_, known)| *known);
+                self.failed.push((write, before.max(*at)));
+            }
+        }
+    }
+
+    /// Those that were called until a moment, and since when all were known to have failed; none unless
+    /// they have.
+    fn all_failed(&self, until: Mono) -> Option<(Mono, &[(&'a Operation, Mono)])> {
+        if self.sound.is_some_and(|called| called <= until) {
+            return None;
+        }
+        let end = self.failed.partition_point(|(write, _)| write.called <= until);
+        let (_, known) = *self.failed[..end].last()?;
+        Some((known, &self.failed[..end]))
+    }
 }
 
 /// The earliest answer that does not know what was known before its call.
 fn forgotten(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
-    let mut ended: Vec<_> = operations
-        .iter()
-        .filter_map(|operation| {
-            operation.versions().map(|(at, versions)| (at, versions, *operation))
-        })
-        .collect();
-    ordered::sort_by_key(&mut ended, |(at, _, operation)| (*at, operation.number));
+    let ended = ended(operations);
     let mut past = Past::of(ended.iter().map(|(_, versions, operation)| (*versions, *operation)));
     let mut over = ended.iter().peekable();
     let mut earliest: Option<Objection> = None;
@@ -214,7 +254,7 @@ fn object(
     words: &str,
 ) -> Objection {
     let numbers = operations.iter().map(|operation| operation.number).collect();
-    let deeds: Vec<String> = operations.iter().map(|operation| format!("{operation}")).collect();
-    let words = format!("on key {}, {}: {words}", value_words(Some(key)), deeds.join(" and "));
+    let words =
+        format!("on key {}, {}: {words}", value_words(Some(key)), list(operations, " and "));
     Objection::new(promise, numbers, at, words)
 }

@@ -120,6 +120,11 @@ impl Operation {
         }
     }
 
+    /// The values it found; none unless it was done.
+    pub(super) fn found(&self) -> &[Bytes] {
+        self.done().map_or(&[], |(_, answer)| &answer.values)
+    }
+
     /// When it was done, and the versions it told of.
     pub(super) fn versions(&self) -> Option<(Mono, &Versions)> {
         let (at, answer) = self.done()?;
@@ -190,9 +195,13 @@ pub(super) fn sessions<'a>(
     sessions
 }
 
-/// In the order of their calls.
+/// In the order of their calls. Of a client that waits for its answers and calls twice at one moment, the
+/// operation that was answered at once came first, wherever it stands in the history.
 pub(super) fn sort_by_call(operations: &mut [&Operation]) {
-    ordered::sort_by_key(operations, |operation| (operation.called, operation.number));
+    ordered::sort_by_key(operations, |operation| {
+        let end = operation.end.as_ref().map_or(Mono(u64::MAX), |end| end.at);
+        (operation.called, end, operation.number)
+    });
 }
 
 /// A value for people: short, in quotes, and never raw bytes.

@@ -27,6 +27,7 @@ use self::search::Found;
 use super::history::{Kind, Operation, value_words};
 use super::{Promise, Verdict, by_key};
 use crate::ordered::Map;
+use crate::time::Mono;
 
 /// How much may be spent on a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,40 +55,53 @@ pub fn check(history: &[Operation], bounds: Bounds) -> Verdict {
 
 fn check_key(key: &Bytes, operations: &[&Operation], bounds: Bounds) -> Verdict {
     let task = Task::of(operations);
-    let bound = match search::search(&task.items, &mut bounds.clone()) {
+    let items = task.known_at(Mono(u64::MAX));
+    let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
+    let bound = match search::search(&items, &mut bounds.clone()) {
         Found::Order => return Verdict::Holds,
-        Found::NoOrder => return Verdict::Wrong(witness::object(key, operations, &task, bounds)),
+        Found::NoOrder => return Verdict::Wrong(witness::object(key, &task, bounds)),
         Found::OutOfSteps => format!("{} steps", bounds.steps),
         Found::OutOfMemory => format!("{} bytes of memory", bounds.memory),
     };
     Verdict::Undecided(format!(
         "{}: whether an order explains the {} operations on key {} was not found out within {bound}",
         Promise::Linearizability,
-        task.items.len(),
+        items.len(),
         value_words(Some(key)),
     ))
 }
 
-/// The operations on one key as the search sees them.
-struct Task<'a> {
-    /// In the order of their calls.
-    items: Vec<Item>,
-    /// The operation of each item.
-    operations: Vec<&'a Operation>,
+/// The operations on one key that count, in the order of their calls.
+struct Task<'a>(Vec<Entry<'a>>);
+
+struct Entry<'a> {
+    operation: &'a Operation,
+    item: Item,
+    /// When it was known that it had not been done; its outcome was unknown until then.
+    failed: Option<Mono>,
 }
 
 impl<'a> Task<'a> {
     /// What counts of the operations on one key, given in the order of their calls.
     fn of(operations: &[&'a Operation]) -> Self {
-        let mut task = Self { items: Vec::new(), operations: Vec::new() };
         let mut values = Values::default();
-        for operation in operations {
-            if let Some(item) = values.item(operation) {
-                task.items.push(item);
-                task.operations.push(operation);
-            }
-        }
-        task
+        let entries = operations.iter().filter_map(|operation| {
+            let item = values.item(operation)?;
+            let end = operation.end.as_ref().filter(|_| operation.failed());
+            let failed = end.map(|end| end.at.max(operation.called));
+            Some(Entry { operation, item, failed })
+        });
+        Self(entries.collect())
+    }
+
+    /// The operations as they were known at a moment, with their places among all: what was not answered
+    /// yet had no known outcome, and what had failed drops out.
+    fn known_at(&self, at: Mono) -> Vec<(usize, Item)> {
+        let entries = self.0.iter().enumerate();
+        let known = entries.filter(|(_, entry)| {
+            entry.item.called <= at && entry.failed.is_none_or(|failed| failed > at)
+        });
+        known.filter_map(|(place, entry)| Some((place, entry.item.known_at(at)?))).collect()
     }
 }
 
@@ -101,13 +115,13 @@ struct Values<'a> {
 impl<'a> Values<'a> {
     fn item(&mut self, operation: &'a Operation) -> Option<Item> {
         let done = operation.done();
-        if operation.failed() || (done.is_none() && operation.kind == Kind::Read) {
+        if done.is_none() && operation.kind == Kind::Read {
             return None;
         }
         let expects = match &operation.kind {
             Kind::Write(_) | Kind::Delete => None,
             Kind::CompareAndSet { old, .. } => Some(self.number(old.as_ref())),
-            Kind::Read => Some(match done.map_or(&[][..], |(_, answer)| &answer.values) {
+            Kind::Read => Some(match operation.found() {
                 [] => Item::ABSENT,
                 [value] => self.number(Some(value)),
                 // A key has one value at a time: nobody ever leaves this.

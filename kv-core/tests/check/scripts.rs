@@ -103,7 +103,7 @@ fn told(verdict: &Verdict) -> String {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            format!("wrong: {objection}\n  {numbers}{more}, at {} µs\n", objection.at.0)
+            format!("wrong: {objection}\n  {numbers}{more}\n")
         }
     }
 }

@@ -24,6 +24,13 @@ impl Item {
     /// The value of a key that has none, as every key at first.
     pub(super) const ABSENT: Value = 0;
 
+    /// What was known of it at a moment; none if that says nothing.
+    pub(super) fn known_at(&self, at: Mono) -> Option<Self> {
+        let returned = self.returned.filter(|returned| *returned <= at);
+        let says = self.called <= at && (returned.is_some() || self.leaves.is_some());
+        says.then_some(Self { returned, ..*self })
+    }
+
     pub(super) fn is_sure(&self) -> bool {
         self.returned.is_some()
     }

@@ -6,54 +6,40 @@
 //! one of the guarantees in it is broken. The pair that closed the circle names it.
 //!
 //! A read whose value was written twice could mean either write and is passed over; so is one that
-//! found nothing on a key that was deleted, and one that found several values. The verdict is then
-//! undecided unless the rest is wrong. A write with an unknown outcome comes after what its client did
+//! found nothing on a key that was deleted, and one that found several values, and a compare-and-set that
+//! found such. The verdict is then undecided unless the rest is wrong. A write with an unknown outcome comes after what its client did
 //! before it, but nothing comes after it: it may take effect at any later time.
+//!
+//! A witness begins as the shortest way round the circle. Operations are then left out as long as what is
+//! left of the sessions still has one, but never so that another write becomes the one that was read.
 
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::Bytes;
 
 use super::{clients, guarantee};
 use crate::check::history::{Kind, Operation, value_words};
-use crate::check::{Objection, Promise, Verdict};
-use crate::ordered::Map;
+use crate::check::witness::{first_moment, shrink};
+use crate::check::{Objection, Promise, Verdict, list};
+use crate::ordered::{self, Map, Set};
 use crate::time::Mono;
 
+/// How many operations are looked at to make a witness small.
+const EFFORT: u64 = 20_000_000;
+
 pub(super) fn check(key: &Bytes, operations: &[&Operation]) -> Verdict {
-    let mut order = Order::default();
-    let mut writes = Writes::of(operations, &mut order);
-    for session in clients(operations) {
-        let mut last: Option<(usize, bool, &Operation)> = None;
-        for operation in session {
-            let at = operation.done().map_or(operation.called, |(at, _)| at);
-            for (version, writes) in writes.touched(operation, &mut order) {
-                if let Some((before, wrote, first)) = last.filter(|(last, ..)| *last != version) {
-                    let promise = guarantee(wrote, writes);
-                    order.pairs.push(Pair {
-                        before,
-                        after: version,
-                        promise,
-                        first,
-                        at,
-                        second: operation,
-                    });
-                }
-                if operation.done().is_some() {
-                    last = Some((version, writes, operation));
-                }
-            }
-        }
+    let known = Known::at(Mono(u64::MAX), operations);
+    if known.order().is_circular()
+        && let Some(objection) = object(key, operations)
+    {
+        return Verdict::Wrong(objection);
     }
-    order.pairs.sort_by_key(|pair| (pair.at, pair.second.number));
-    if let Some((closing, back)) = order.first_circle() {
-        return Verdict::Wrong(object(key, &closing, &back));
-    }
-    match writes.passed_over {
+    match known.passed_over {
         None => Verdict::Holds,
         Some(number) => Verdict::Undecided(format!(
             "sessions: on key {}, what #{number} found could be the work of more than one write, so it was passed over and others like it; write every value once",
@@ -62,13 +48,82 @@ pub(super) fn check(key: &Bytes, operations: &[&Operation]) -> Verdict {
     }
 }
 
+/// What is known of the sessions on a key at a moment.
+struct Known<'a> {
+    /// Client by client, each in the order of its calls.
+    touches: Vec<Touch<'a>>,
+    /// How many versions there are besides the absence at first.
+    versions: usize,
+    /// The first read that could mean several.
+    passed_over: Option<u64>,
+}
+
+/// An operation, and what it has to do with.
+#[derive(Clone)]
+struct Touch<'a> {
+    operation: &'a Operation,
+    /// In their order, and whether it wrote them.
+    versions: Vec<(usize, bool)>,
+    /// When it was known to touch them.
+    at: Mono,
+    /// Whether it was done, so that what its client does later comes after it.
+    done: bool,
+}
+
+impl<'a> Known<'a> {
+    /// Given the operations in the order of their calls. What was not answered at the moment had no known
+    /// outcome.
+    fn at(moment: Mono, operations: &[&'a Operation]) -> Self {
+        let has_failed = |operation: &Operation| {
+            operation.failed() && operation.end.as_ref().is_some_and(|end| end.at <= moment)
+        };
+        let called = operations.iter().copied();
+        let called = called.filter(|operation| operation.called <= moment);
+        let operations: Vec<&Operation> =
+            called.filter(|operation| !has_failed(operation)).collect();
+        let mut writes = Writes::of(&operations);
+        let mut touches = Vec::new();
+        for operation in clients(&operations).flatten() {
+            let done = operation.done().map(|(at, _)| at).filter(|at| *at <= moment);
+            let versions = writes.touched(operation, done.is_some());
+            let at = done.unwrap_or(operation.called);
+            touches.push(Touch { operation, versions, at, done: done.is_some() });
+        }
+        Self { touches, versions: writes.versions, passed_over: writes.passed_over }
+    }
+
+    fn order(&self) -> Order<'a> {
+        Order::of(&self.touches, self.versions)
+    }
+
+    /// Of these operations only, with versions numbered anew.
+    fn only(self, operations: &[&Operation]) -> Self {
+        let mut touches = some(&self.touches, operations);
+        let mut anew = Map::from([(AT_FIRST, AT_FIRST)]);
+        let mut last = AT_FIRST;
+        for (version, _) in touches.iter_mut().flat_map(|touch| &mut touch.versions) {
+            *version = *anew.entry(*version).or_insert_with(|| {
+                last += 1;
+                last
+            });
+        }
+        Self { touches, versions: last, passed_over: self.passed_over }
+    }
+}
+
+fn some<'a>(touches: &[Touch<'a>], operations: &[&Operation]) -> Vec<Touch<'a>> {
+    let named: Set<u64> = operations.iter().map(|operation| operation.number).collect();
+    let touches = touches.iter().filter(|touch| named.contains(&touch.operation.number));
+    touches.cloned().collect()
+}
+
 /// Which write brought which value. A version is a write, the absence at first, or a value that nobody
 /// wrote.
 struct Writes<'a> {
     by_number: Map<u64, usize>,
     /// The version of a value; none if there are several.
     by_value: Map<Option<&'a Bytes>, Option<usize>>,
-    /// The first read that could mean several.
+    versions: usize,
     passed_over: Option<u64>,
 }
 
@@ -76,14 +131,14 @@ struct Writes<'a> {
 const AT_FIRST: usize = 0;
 
 impl<'a> Writes<'a> {
-    fn of(operations: &[&'a Operation], order: &mut Order<'_>) -> Self {
+    fn of(operations: &[&'a Operation]) -> Self {
         let by_value = Map::from([(None, Some(AT_FIRST))]);
-        let mut writes = Self { by_number: Map::new(), by_value, passed_over: None };
-        for operation in operations.iter().filter(|operation| !operation.failed()) {
+        let mut writes = Self { by_number: Map::new(), by_value, versions: 0, passed_over: None };
+        for operation in operations {
             let Some(value) = operation.leaves() else { continue };
-            let version = order.version();
-            writes.by_number.insert(operation.number, version);
-            if writes.by_value.insert(value, Some(version)).is_some() {
+            writes.versions += 1;
+            writes.by_number.insert(operation.number, writes.versions);
+            if writes.by_value.insert(value, Some(writes.versions)).is_some() {
                 writes.by_value.insert(value, None);
             }
         }
@@ -91,36 +146,44 @@ impl<'a> Writes<'a> {
     }
 
     /// The versions an operation has to do with, in their order, and whether it wrote them.
-    fn touched(&mut self, operation: &'a Operation, order: &mut Order<'_>) -> Vec<(usize, bool)> {
-        let found = match (&operation.kind, operation.done()) {
-            (Kind::Read, Some((_, answer))) => match answer.values.as_slice() {
+    fn touched(&mut self, operation: &'a Operation, done: bool) -> Vec<(usize, bool)> {
+        let found = match &operation.kind {
+            _ if !done => None,
+            Kind::Read => match operation.found() {
                 [] => Some(Some(None)),
                 [value] => Some(Some(Some(value))),
                 _ => Some(None),
             },
-            (Kind::CompareAndSet { old, .. }, Some(_)) => Some(Some(old.as_ref())),
-            _ => None,
+            Kind::CompareAndSet { old, .. } => Some(Some(old.as_ref())),
+            Kind::Write(_) | Kind::Delete => None,
         };
-        let mut versions = Vec::new();
+        let mut touched = Vec::new();
         if let Some(value) = found {
             let known = value.and_then(|value| {
-                *self.by_value.entry(value).or_insert_with(|| Some(order.version()))
+                let versions = &mut self.versions;
+                *self.by_value.entry(value).or_insert_with(|| {
+                    *versions += 1;
+                    Some(*versions)
+                })
             });
             match known {
-                Some(version) => versions.push((version, false)),
-                None => self.passed_over = self.passed_over.or(Some(operation.number)),
+                Some(version) => touched.push((version, false)),
+                None => {
+                    self.passed_over = self.passed_over.or(Some(operation.number));
+                    return touched;
+                }
             }
         }
-        versions.extend(self.by_number.get(&operation.number).map(|version| (*version, true)));
-        versions
+        touched.extend(self.by_number.get(&operation.number).map(|version| (*version, true)));
+        touched
     }
 }
 
 /// What is known of the order of the versions.
-#[derive(Default)]
 struct Order<'a> {
     /// How many versions there are besides the absence at first.
     versions: usize,
+    /// In the order in which they were known.
     pairs: Vec<Pair<'a>>,
 }
 
@@ -137,31 +200,40 @@ struct Pair<'a> {
 }
 
 impl<'a> Order<'a> {
-    fn version(&mut self) -> usize {
-        self.versions += 1;
-        self.versions
+    /// Given what was touched, client by client.
+    fn of(touches: &[Touch<'a>], versions: usize) -> Self {
+        let mut pairs = Vec::new();
+        let mut last: Option<(usize, bool, &Operation)> = None;
+        for Touch { operation: second, versions, at, done } in touches {
+            last = last.filter(|(.., first)| first.client == second.client);
+            for (after, writes) in versions.iter().copied() {
+                if let Some((before, wrote, first)) = last.filter(|(last, ..)| *last != after) {
+                    let promise = guarantee(wrote, writes);
+                    pairs.push(Pair { before, after, promise, first, second, at: *at });
+                }
+                if *done {
+                    last = Some((after, writes, second));
+                }
+            }
+        }
+        ordered::sort_by_key(&mut pairs, |pair| (pair.at, pair.second.number));
+        Self { versions, pairs }
+    }
+
+    fn is_circular(&self) -> bool {
+        self.is_circular_up_to(self.pairs.len())
     }
 
     /// The earliest pair that closes a circle, and the shortest way back; none if there is an order.
-    fn first_circle(&self) -> Option<(Pair<'a>, Vec<Pair<'a>>)> {
-        if !self.is_circular(self.pairs.len()) {
-            return None;
-        }
-        let (mut low, mut high) = (1, self.pairs.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if self.is_circular(middle) {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        let closing = self.pairs[low - 1];
-        Some((closing, self.way(closing.after, closing.before, low)))
+    fn circle(&self) -> Option<(Pair<'a>, Vec<Pair<'a>>)> {
+        let counts = (1..=self.pairs.len()).collect();
+        let count = first_moment(counts, |count| self.is_circular_up_to(count));
+        let closing = *self.pairs[..count].last()?;
+        Some((closing, self.way(closing.after, closing.before, count)))
     }
 
     /// Whether the first so many pairs allow no order.
-    fn is_circular(&self, count: usize) -> bool {
+    fn is_circular_up_to(&self, count: usize) -> bool {
         let pairs = &self.pairs[..count];
         if pairs.iter().any(|pair| pair.after == AT_FIRST) {
             return true;
@@ -217,21 +289,91 @@ impl<'a> Order<'a> {
     }
 }
 
-fn object(key: &Bytes, closing: &Pair<'_>, back: &[Pair<'_>]) -> Objection {
-    let said = |pair: &Pair<'_>| {
-        if pair.first.number == pair.second.number {
-            return format!("{}", pair.first);
+impl fmt::Display for Pair<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.first)?;
+        if self.first.number != self.second.number {
+            write!(f, ", then {}", self.second)?;
         }
-        format!("{}, then {}", pair.first, pair.second)
-    };
-    let why: Vec<String> =
-        back.iter().map(|pair| format!("{} ({})", said(pair), pair.promise)).collect();
-    let opposite = match why.as_slice() {
+        Ok(())
+    }
+}
+
+/// The objection to operations that allow no order of the versions.
+fn object(key: &Bytes, operations: &[&Operation]) -> Option<Objection> {
+    let ends = operations.iter().filter_map(|operation| Some(operation.end.as_ref()?.at));
+    let moments = operations.iter().map(|operation| operation.called).chain(ends);
+    let at = first_moment(moments.collect(), |moment| {
+        Known::at(moment, operations).order().is_circular()
+    });
+    let known = Known::at(at, operations);
+    let (closing, back) = known.order().circle()?;
+    let kept = contradictory(operations, at, &[back, vec![closing]].concat());
+    let Known { touches, versions, .. } = known.only(&kept);
+    let is_failing = |operation: &&&Operation| fails_at(operation, at);
+    let some_fail = kept.iter().any(|operation| fails_at(operation, at));
+    let mut effort = EFFORT;
+    let kept = shrink(kept, |kept, part| {
+        effort = effort.checked_sub((kept.len() + versions) as u64)?;
+        let rest = [&kept[..part.start], &kept[part.end..]].concat();
+        let is_wrong = Order::of(&some(&touches, &rest), versions).is_circular();
+        let was_wrong = || {
+            let before = at.0.checked_sub(1).map(|before| Known::at(Mono(before), &rest));
+            before.is_some_and(|before| before.order().is_circular())
+        };
+        (is_wrong && !(some_fail && was_wrong())).then_some(rest)
+    });
+    let (closing, back) = Order::of(&some(&touches, &kept), versions).circle()?;
+    let why = |pair: &Pair<'_>| format!("{pair} ({})", pair.promise);
+    let opposite = match back.as_slice() {
         [] => String::from("nothing is there only before the first write"),
-        why => format!("the opposite follows from {}", why.join("; ")),
+        back => {
+            let why: Vec<String> = back.iter().map(why).collect();
+            format!("the opposite follows from {}", list(&why, "; "))
+        }
     };
-    let pairs = back.iter().chain([closing]);
-    let numbers = pairs.flat_map(|pair| [pair.first.number, pair.second.number]).collect();
-    let words = format!("on key {}, {}; but {opposite}", value_words(Some(key)), said(closing));
-    Objection::new(closing.promise, numbers, closing.at, words)
+    let mut words = format!("on key {}, {closing}; but {opposite}", value_words(Some(key)));
+    let failing: Vec<_> = kept.iter().filter(is_failing).collect();
+    if !failing.is_empty() {
+        words += &format!("; nobody read the work of {}", list(&failing, "; "));
+    }
+    let numbers = kept.iter().map(|operation| operation.number).collect();
+    Some(Objection::new(closing.promise, numbers, at, words))
+}
+
+fn fails_at(operation: &Operation, at: Mono) -> bool {
+    operation.failed() && operation.end.as_ref().is_some_and(|end| end.at == at)
+}
+
+/// The operations of a circle. If a failure made clear which write brought one of its values, also what
+/// failed, and that write.
+fn contradictory<'a>(
+    operations: &[&'a Operation],
+    at: Mono,
+    circle: &[Pair<'_>],
+) -> Vec<&'a Operation> {
+    let both = circle.iter().flat_map(|pair| [pair.first, pair.second]);
+    let mut numbers: Set<u64> = both.clone().map(|operation| operation.number).collect();
+    let values: Set<Option<&Bytes>> = both.flat_map(values).collect();
+    let failing = operations.iter().filter(|operation| fails_at(operation, at));
+    let failing = failing.filter_map(|operation| operation.leaves());
+    let unclear: Set<Option<&Bytes>> = failing.filter(|value| values.contains(value)).collect();
+    let known = operations.iter().filter(|operation| {
+        !operation.failed() || operation.end.as_ref().is_some_and(|end| end.at >= at)
+    });
+    let known = known.filter(|operation| operation.called <= at);
+    let writes = known.filter(|write| write.leaves().is_some_and(|value| unclear.contains(&value)));
+    numbers.extend(writes.map(|write| write.number));
+    let operations = operations.iter().copied();
+    operations.filter(|operation| numbers.contains(&operation.number)).collect()
+}
+
+/// What an operation found, and what it left.
+fn values(operation: &Operation) -> impl Iterator<Item = Option<&Bytes>> {
+    let found = match &operation.kind {
+        Kind::Read => Some(operation.found().first()),
+        Kind::CompareAndSet { old, .. } => Some(old.as_ref()),
+        Kind::Write(_) | Kind::Delete => None,
+    };
+    found.into_iter().chain(operation.leaves())
 }

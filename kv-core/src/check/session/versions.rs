@@ -20,7 +20,7 @@ use crate::version::Dot;
 
 pub(super) fn check(key: &Bytes, operations: &[&Operation]) -> Verdict {
     let mut verdict = Verdict::Holds;
-    let mut before: Map<Dot, (Vectors<'_>, &Operation)> = Map::new();
+    let mut before: Map<Dot, (Vectors<'_>, Mono, &Operation)> = Map::new();
     for session in clients(operations) {
         let mut vectors = Vectors::default();
         for operation in session {
@@ -32,14 +32,17 @@ pub(super) fn check(key: &Bytes, operations: &[&Operation]) -> Verdict {
             });
             verdict = missed.fold(verdict, |verdict, next| verdict.and(Verdict::Wrong(next)));
             if writes {
-                before.extend(versions.dots.iter().map(|dot| (*dot, (vectors.clone(), operation))));
+                let dots = versions.dots.iter();
+                before.extend(dots.map(|dot| (*dot, (vectors.clone(), at, operation))));
             }
             vectors.take(versions, writes, operation);
         }
     }
     for reader in operations.iter().copied() {
         let Some((at, versions)) = reader.versions() else { continue };
-        for (vectors, write) in versions.dots.iter().filter_map(|dot| before.get(dot)) {
+        for (vectors, named, write) in versions.dots.iter().filter_map(|dot| before.get(dot)) {
+            // Which write it was is known from the answer of that, which may come later.
+            let at = at.max(*named);
             for (dot, first_writes, first) in vectors.missed(versions) {
                 let promise = guarantee(first_writes, true);
                 let objection = object(key, promise, at, dot, &[first, write, reader]);
