@@ -50,9 +50,9 @@ fn report(history: &[Operation], judged: &[(&str, Verdict)]) -> String {
     let mut words = format!("{} operations\n", history.len());
     for (what, verdict) in judged {
         let found = match verdict {
-            Verdict::Holds => "holds",
-            Verdict::Wrong(_) => "WRONG",
-            Verdict::Undecided(_) => "undecided",
+            Verdict::Holds => "holds".into(),
+            Verdict::Wrong(objection) => format!("WRONG at {} µs", objection.at.0),
+            Verdict::Undecided(_) => "undecided".into(),
         };
         words.push_str(&format!("{what}: {found}\n"));
         if let Some(objection) = verdict.objection() {

@@ -66,9 +66,10 @@ fn a_wrong_history_ends_with_one_and_its_witness() {
     let (code, output, words) = check(&[], &history);
     assert_eq!(code, Some(1), "{output}{words}");
     let lines: Vec<&str> = output.lines().collect();
-    assert_eq!(lines[..2], ["5 operations", "linearizable: WRONG"]);
+    assert_eq!(lines[..2], ["5 operations", "linearizable: WRONG at 20 µs"]);
     let named = lines[3..].iter().map(|line| line.split_whitespace().next().unwrap());
     assert_eq!(named.collect::<Vec<_>>(), ["1", "3", "4"], "{output}");
+    assert!(words.starts_with("kv: linearizability at 20 µs: "), "{words}");
     assert!(words.contains("#4 client 2 read \"a\" (16 to 20 µs)"), "{words}");
     // Client 2 had seen nothing newer, so its session is as it should be.
     let (code, output, _) = check(&["--model", "session"], &history);
@@ -144,6 +145,75 @@ fn an_unusable_history_ends_with_two_and_names_its_line() {
     let (code, _, words) = check(&["--model", "all"], &both);
     assert_eq!(code, Some(2));
     assert!(words.starts_with("kv: line 2: client 1 calls at 12 µs"), "{words}");
+}
+
+/// What a history holds reaches the terminal as letters only, and never all of it.
+#[test]
+fn hostile_histories_are_refused_in_few_plain_words() {
+    let text = |json: &str| line(1, "write", json, (0, 1), "ok");
+    let number = |call: &str| text("\"a\"").replace("\"call\":0", &format!("\"call\":{call}"));
+    let field = |field: &str| text("\"a\"").replace("\"client\"", field);
+    for (bad, named) in [
+        (text("\"a\",\"value\":\"b\""), "`value` is there twice"),
+        (text("\"a\",\"\\u0076alue\":\"b\""), "`value` is there twice"),
+        (text(&"[".repeat(100_000)), "no JSON: recursion limit"),
+        (text("\"\0\""), "no JSON: control character"),
+        (text("\"\\ud800\""), "no JSON: "),
+        (number("18446744073709551616"), "`call` is an integer from 0 to 18446744073709551615"),
+        (number("-0"), "`call` is an integer"),
+        (number("1e2"), "`call` is an integer"),
+        (number("1e999"), "no JSON: number out of range"),
+        (format!("\"{}\"", "\u{1b}[2J".repeat(1_000)), "no JSON: control character"),
+        (format!("\"{}\"", "\\u001b[2J".repeat(1_000)), "an operation is an object"),
+        (field("\"\\u001b[2J\""), "`\\u{1b}[2J` is no field"),
+        (field("\"\\u009b2J\""), "`\\u{9b}2J` is no field"),
+        (field(&format!("\"{}\"", "x".repeat(100_000))), "xxx…` is no field"),
+        (line(1, "\\u001b[2J", "\"a\"", (0, 1), "ok"), "not \\u{1b}[2J"),
+        (line(1, "read", "null", (0, 1), "\\u001b[2J"), "not \\u{1b}[2J"),
+        (line(1, "read", &format!("{{\"\u{9b}\":[{}1]}}", "1,".repeat(9_999)), (0, 1), "ok"), "…"),
+    ] {
+        let (code, output, words) = check(&[], &bad);
+        assert_eq!((code, output.as_str()), (Some(2), ""), "{words}");
+        assert!(words.starts_with("kv: line 1: ") && words.contains(named), "{words}");
+        let plain = words.trim_end().chars().all(|letter| !letter.is_control());
+        assert!(plain && words.len() < 300, "{words:?}");
+    }
+    let bytes = [b"{\"client\":\"".as_slice(), &[0xff, 0xfe], b"\"}"].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.jsonl");
+    fs::write(&file, bytes).unwrap();
+    let output = command(&["check", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no JSON: invalid unicode"));
+    // What is no mistake is judged, and shown as letters, too.
+    let key = line(1, "read", "\"\\u001b[2J\\u009b\"", (0, u64::MAX), "ok")
+        .replace("\"k\"", "\"\\u0000\\u001b]0;title\\u0007\"");
+    let (code, output, words) = check(&["--model", "all"], &key);
+    assert_eq!(code, Some(1), "{words}");
+    let plain = |text: &str| !text.replace('\n', "").chars().any(char::is_control);
+    assert!(plain(&output) && plain(&words), "{output:?} {words:?}");
+    assert!(words.contains("\\x00\\x1b]0;title\\x07"), "{words}");
+}
+
+/// Some programs mark the byte order, which says nothing here.
+#[test]
+fn a_byte_order_mark_at_the_beginning_is_skipped() {
+    let good = line(1, "write", "\"a\"", (10, 15), "ok");
+    assert_eq!(check(&[], &format!("\u{feff}{good}")).0, Some(0));
+    let (code, _, words) = check(&[], &format!("{good}\u{feff}{good}"));
+    assert_eq!(code, Some(2));
+    assert!(words.starts_with("kv: line 2: no JSON"), "{words}");
+}
+
+/// A client that is answered at once may ask again at the same moment, however the lines stand.
+#[test]
+fn an_operation_that_takes_no_time_comes_before_one_called_at_its_moment() {
+    let long = line(1, "read", "\"a\"", (5, 10), "ok");
+    let short = line(1, "write", "\"a\"", (5, 5), "ok");
+    for history in [format!("{long}{short}"), format!("{short}{long}")] {
+        let (code, _, words) = check(&["--model", "all"], &history);
+        assert_eq!(code, Some(0), "{words}");
+    }
 }
 
 #[test]
