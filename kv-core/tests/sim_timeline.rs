@@ -153,7 +153,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
     short.steps = 3;
     let mut timeline = Timeline::of_run(&short).unwrap();
     let refused = timeline.go_on(u64::MAX).unwrap_err();
-    assert!(refused.0.contains("more events than it says"), "{refused}");
+    assert!(refused.0.contains("more events up to its actions than it says"), "{refused}");
 }
 
 #[test]
