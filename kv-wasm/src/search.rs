@@ -47,6 +47,8 @@ pub struct Found {
     pub promise: String,
     /// What is wrong.
     pub words: String,
+    /// When that was complete.
+    pub at_us: u64,
     /// How many nodes it takes.
     pub nodes: u16,
     /// What is done in it, in words.
@@ -110,6 +112,7 @@ impl Search {
         Some(Found {
             promise: objection.promise.to_string(),
             words: objection.words.clone(),
+            at_us: objection.at.0,
             nodes: schedule.config.nodes,
             deeds: schedule.actions.iter().map(|timed| timed.action.words()).collect(),
             trials: shrinking.trials(),

@@ -141,6 +141,7 @@ test('a search finds a stale read, makes it small, and opens it', async ({ playg
   const found = page.locator('.found');
   await expect(found).toContainText(/\d nodes?, (\d+ steps?|no faults)/, { timeout: 60_000 });
   expect(await found.getByRole('listitem').count()).toBeLessThanOrEqual(8);
+  await expect(found).toContainText(/At \d+:\d\d\.\d+: .*read/);
   expect(await seriousFindings(page)).toEqual([]);
   const title = (await found.getByRole('heading').textContent()).split(':')[0];
 
