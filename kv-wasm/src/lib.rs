@@ -232,9 +232,9 @@ impl Sim {
         })
     }
 
-    /// The run up to now as text for a link.
-    pub fn link(&self) -> String {
-        link::encode(&self.world().run())
+    /// The run up to now as text for a link. Fails if it has become too long for one.
+    pub fn link(&self) -> Result<String, JsError> {
+        link::share(&self.world().run()).map_err(refusal)
     }
 
     /// The same, played on to a later time whose hash is not known: a link to a crash of the simulator.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::act::ACTIONS_MAX;
 use super::action::{Action, TimedAction};
-use super::config::{Run, SimConfig};
+use super::config::{ActionRefused, Run, SimConfig, refuse};
 use crate::time::Mono;
 use crate::{BUILD, codec};
 
@@ -38,6 +38,17 @@ pub fn encode(run: &Run) -> String {
     let mut bytes = alloc::vec![FORMAT];
     bytes.extend_from_slice(&codec::encode(&(BUILD, Packed::of(run))));
     sealed(bytes)
+}
+
+/// The same, if such a link is opened again: a run may have become too long for one.
+pub fn share(run: &Run) -> Result<String, ActionRefused> {
+    let text = encode(run);
+    match decode(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => refuse(format!(
+            "the run has become too long for a link, which holds at most a day, {STEPS_MAX} events, {ACTIONS_MAX} actions and {TEXT_MAX} characters; share an earlier moment of it"
+        )),
+    }
 }
 
 /// The text of what a link holds.
@@ -182,8 +193,11 @@ impl Packed {
             timed.push(TimedAction { at, action });
         }
         let until = rest.after(at);
-        if until > UNTIL_MAX || steps > STEPS_MAX {
+        if until > UNTIL_MAX {
             return Err(LinkError::Impossible(String::from("it is longer than a day")));
+        }
+        if steps > STEPS_MAX {
+            return Err(LinkError::Impossible(format!("it has more than {STEPS_MAX} events")));
         }
         Ok(Run { config, actions: timed, until, steps, hash })
     }
@@ -256,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_no_link_can_hold_is_not_shared() {
+        let short = run(200);
+        assert_eq!(share(&short), Ok(encode(&short)));
+        let (mut long, mut busy) = (run(0), run(0));
+        long.until = Mono(UNTIL_MAX.0 + 1);
+        busy.steps = STEPS_MAX + 1;
+        let key = Bytes::from(alloc::vec![b'k'; TEXT_MAX]);
+        let mut wide = run(0);
+        let operation = ClientOperation::Get { key };
+        let action = Action::Client { client: None, node: 0, operation };
+        wide.actions.push(TimedAction { at: Mono(1), action });
+        for run in [long, busy, wide] {
+            let refused = share(&run).unwrap_err();
+            assert!(refused.0.ends_with("share an earlier moment of it"), "{refused}");
+        }
+    }
+
+    #[test]
     fn every_truncation_is_refused() {
         let text = encode(&run(20));
         for end in 0..text.len() {
@@ -292,8 +324,12 @@ mod tests {
         let mut none = run(0);
         none.config.nodes = 0;
         assert!(matches!(decode(&encode(&none)), Err(LinkError::Impossible(_))));
+        let impossible = |words: &str| Err(LinkError::Impossible(words.into()));
         let mut endless = run(0);
         endless.until = Mono(u64::MAX);
-        assert!(matches!(decode(&encode(&endless)), Err(LinkError::Impossible(_))));
+        assert_eq!(decode(&encode(&endless)), impossible("it is longer than a day"));
+        let mut busy = run(0);
+        busy.steps = STEPS_MAX + 1;
+        assert_eq!(decode(&encode(&busy)), impossible("it has more than 50000000 events"));
     }
 }

@@ -407,6 +407,7 @@ export class Board {
   async share(): Promise<void> {
     const shared = await this.session.share();
     if (shared === null) return;
+    if (typeof shared === 'string') return this.say(shared);
     const address = linkAddress(location.href, shared.text);
     history.replaceState(null, '', address);
     await this.copyLink(address, `Link copied. It replays this run and must end at hash ${shared.hash}.`);

@@ -50,6 +50,13 @@ describe('a session', () => {
     expect(session.clock).toMatchObject({ playing: false, view: 1_234_567 });
   });
 
+  it('says why a run that has become too long has no link', async () => {
+    const shared = session.share();
+    latest().asked.at(-1)!.fail(new Refused('the run has become too long for a link'));
+    expect(await shared).toBe('the run has become too long for a link');
+    expect(session.halt).toBeNull();
+  });
+
   it('never asks to advance twice at once', async () => {
     session.play(true);
     session.pump(0);

@@ -189,9 +189,13 @@ export class Session {
     return this.ask('glance', question);
   }
 
-  /** The run up to now as text for a link. */
-  async share(): Promise<{ text: string; hash: string } | null> {
-    return this.ask('share');
+  /** The run up to now as text for a link, or words that say why there is none; null if the run is over. */
+  async share(): Promise<{ text: string; hash: string } | string | null> {
+    let shared: { text: string; hash: string } | null = null;
+    const refusal = await this.attempt(async () => {
+      shared = await this.simulator.call('share');
+    });
+    return refusal ?? shared;
   }
 
   /** Looks for the target, and for the next one if that has changed by then. */
