@@ -110,8 +110,6 @@ pub enum Bug {
     HandOffUnsynced,
     /// What was answered and waits for a replica that never answers waits for ever.
     AnsweredKept,
-    /// Raft: parts of a state are confirmed before they are on disk.
-    PartsUnsynced,
 }
 
 impl Bug {

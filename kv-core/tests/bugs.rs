@@ -19,8 +19,7 @@ use stage::Stage;
 
 /// Pitfalls of the consensus machine that break a promise of a single message: what leaves a node of a whole
 /// cluster shows them too.
-const SAID_TOO_EARLY: [Bug; 4] =
-    [Bug::VoteUnsynced, Bug::CandidacyUnsynced, Bug::EntriesUnsynced, Bug::PartsUnsynced];
+const SAID_TOO_EARLY: [Bug; 3] = [Bug::VoteUnsynced, Bug::CandidacyUnsynced, Bug::EntriesUnsynced];
 
 /// A bug has to be found within so many seeds.
 const BUDGET: u64 = 300;

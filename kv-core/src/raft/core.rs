@@ -125,7 +125,6 @@ impl Core {
             RaftBody::VoteReply { .. } => planted(Bug::VoteUnsynced),
             RaftBody::Vote { .. } => planted(Bug::CandidacyUnsynced),
             RaftBody::AppendReply(_) => planted(Bug::EntriesUnsynced),
-            RaftBody::Have { .. } => planted(Bug::PartsUnsynced),
             _ => false,
         };
         let after = if early { After::Nothing } else { after };

@@ -13,7 +13,8 @@
 //! | of Raft | what the table in [`crate::raft`] says |
 //!
 //! Left out: answers about the strong keyspace, which show what is committed, so what a quorum has
-//! confirmed; damaged disks, on which not finding something would prove nothing; and what promises
+//! confirmed; that parts of a state are there, for states of simulated shards have one part, and who has that
+//! confirms entries; damaged disks, on which not finding something would prove nothing; and what promises
 //! nothing, such as heartbeats.
 
 mod image;
@@ -177,10 +178,9 @@ impl Watch {
         if self.objection.is_some() || from.host.disk.is_damaged() {
             return;
         }
-        let (node, at) = (u32::from(from.node) + 1, from.now.0);
-        let words = format!(
-            "n{node} {does} at {at} µs, and a loss of power could still take that from its disk"
-        );
+        let node = u32::from(from.node) + 1;
+        let words =
+            format!("n{node} {does}, and a loss of power could still take that from its disk");
         self.objection =
             Some(Objection::new(Promise::DurableBeforeSaid, [].into(), from.now, words));
     }

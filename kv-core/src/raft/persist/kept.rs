@@ -5,10 +5,10 @@
 
 use serde::de::DeserializeOwned;
 
-use super::{BASE, INCOMING, STATE, count_chunks, entry_key, key, one, parse_entry};
+use super::{BASE, STATE, entry_key, key, one, parse_entry};
 use crate::disk::Disk;
 use crate::id::{GroupId, Index, Replica, Term};
-use crate::message::raft::{EntryId, Manifest, Membership};
+use crate::message::raft::{EntryId, Membership};
 use crate::storage::Store;
 
 /// A group in a store.
@@ -48,15 +48,6 @@ impl<'a, D: Disk> Kept<'a, D> {
     #[must_use]
     pub fn reaches(&self, index: Index) -> bool {
         self.is_behind(index) || self.entry(index).is_some()
-    }
-
-    /// Of how many chunks of a state everything is there; none if the state is not one that is being
-    /// received or was last.
-    #[must_use]
-    pub fn chunks(&self, snapshot: u64) -> Option<u32> {
-        let manifest: Option<Manifest> = self.one(INCOMING);
-        let manifest = manifest.filter(|manifest| manifest.id() == snapshot);
-        manifest.map(|_| count_chunks(self.group, self.store, self.disk))
     }
 
     fn is_behind(&self, index: Index) -> bool {

@@ -76,9 +76,6 @@ impl Sent {
                 let same = sent.is_none_or(|term| kept.has(EntryId { term: *term, index: *index }));
                 *term < durable || (*term == durable && kept.reaches(*index) && same)
             }
-            RaftBody::Have { snapshot, next } => {
-                *term <= durable && kept.chunks(*snapshot).is_none_or(|chunks| *next <= chunks)
-            }
             _ => *term <= durable,
         }
     }
