@@ -65,6 +65,8 @@ enum Frame {
     },
     /// The bound is reached; what followed was not recorded.
     Full,
+    /// Nothing followed.
+    End,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +149,17 @@ impl Recorder {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The journal with a word at its end that there is nothing more, so that it can be told from one that
+    /// was cut off.
+    #[must_use]
+    pub fn ended(&self) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        if !self.full {
+            frame::append(&mut bytes, &codec::encode(&Frame::End));
+        }
+        bytes
     }
 
     /// The rolling hash so far.

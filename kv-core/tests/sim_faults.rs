@@ -97,6 +97,15 @@ fn seeds(count: u64) -> Vec<u64> {
     }
 }
 
+/// The log of a run has an end, and what is broken must be mended before.
+#[test]
+fn however_often_something_is_broken_there_is_room_to_mend_it() {
+    let plan = Plan { strikes: 10_000, nodes: Some(3), per_second: Some(1), ..Plan::default() };
+    let report = trial::of_seed(2, &plan).unwrap();
+    assert_eq!(report.objection, None);
+    assert!(report.schedule.actions.len() > 5_000, "it was not broken often");
+}
+
 /// A world keeps only the latest thousand; judges are given all.
 #[test]
 fn no_operation_is_missed_under_the_heaviest_load() {

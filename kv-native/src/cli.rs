@@ -83,7 +83,7 @@ enum Command {
         command: Option<MembersCommand>,
     },
     /// Attack simulated clusters, seed after seed, and judge what becomes of them; exit with 1 if a judge
-    /// objects, 2 if they cannot be tried, 130 if interrupted
+    /// objects, 2 if they cannot be tried, 3 if something could not be judged, 130 if interrupted
     Sim(SimArgs),
     /// Play the run of a share link, or the journal of a node, again and print the hash it reaches; exit
     /// with 1 if it is another one, 2 if there is nothing to play
@@ -329,8 +329,18 @@ impl End {
 
     /// The same, and something else went wrong too.
     pub(crate) fn beside(self, other: Option<&Self>) -> Self {
-        let words = other.map_or_else(String::new, |other| format!("; and {}", other.words));
-        Self { words: self.words + &words, ..self }
+        match other {
+            Some(other) => self.also(&format!("and {}", other.words)),
+            None => self,
+        }
+    }
+
+    /// The same, with more to say.
+    pub(crate) fn also(self, words: &str) -> Self {
+        match self.words.is_empty() {
+            true => self,
+            false => Self { words: format!("{}; {words}", self.words), ..self },
+        }
     }
 
     /// It could not be found out.

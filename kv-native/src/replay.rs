@@ -42,14 +42,15 @@ pub(crate) fn run(what: &str, show: bool, journals: Option<&Path>) -> Result<(),
         _ => End::misuse(error.to_string()),
     })?;
     let run = &found.run;
-    let world = match journals {
-        Some(journals) => {
-            folder(journals)?;
-            record(run, journals)?
-        }
-        None if show => trace(run)?,
-        None => watched(run)?,
+    let played = match journals {
+        Some(journals) => folder(journals).and_then(|()| record(run, journals)),
+        None if show => trace(run),
+        None => watched(run),
     };
+    let world = played.map_err(|end| match found.build == BUILD {
+        true => end,
+        false => end.also(&made_by(&found.build)),
+    })?;
     let words = format!(
         "{} of {} nodes, {} actions, {} events; hash {:016x}",
         seconds(run.until),
@@ -65,12 +66,16 @@ pub(crate) fn run(what: &str, show: bool, journals: Option<&Path>) -> Result<(),
         true => String::from(
             "the core is the same, so the link was changed by somebody, or this is a bug in kv; please report it with the link",
         ),
-        false => format!(
-            "the link was made by core build {}, this is {BUILD}; play it with the release that made it",
-            found.build
-        ),
+        false => made_by(&found.build),
     };
     Err(End::failed(format!("{words}, and the link says {:016x}: {why}", run.hash)))
+}
+
+/// What to do with the link of another build.
+fn made_by(build: &str) -> String {
+    format!(
+        "the link was made by core build {build}, this is {BUILD}; play it with the release that made it"
+    )
 }
 
 /// Plays a run and prints each event and each action in a line of its own.
@@ -154,6 +159,9 @@ fn node(bytes: &[u8]) -> Result<(), End> {
     let name = text::of_bytes(name.as_bytes());
     let end = match end {
         journal::End::Whole => String::new(),
+        journal::End::Open => {
+            String::from("; nothing says that the journal ends here, more may have followed")
+        }
         journal::End::Torn(at) => format!("; the journal is cut off at byte {at}"),
         journal::End::Full => String::from("; what followed was not recorded, for it was full"),
     };
@@ -180,7 +188,10 @@ fn file(name: &str) -> Result<Option<Vec<u8>>, End> {
 
 /// The link in a text: in its first line that is no comment, by itself or in an address.
 fn link_in(text: &str) -> &str {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("# "));
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && (!line.starts_with('#') || line.starts_with("#run=")));
     let line = line.unwrap_or_default();
     line.split_once("#run=").map_or(line, |(_, text)| text)
 }

@@ -34,9 +34,9 @@ pub(crate) struct SimArgs {
     /// Only these kinds of faults, of crash, pause, wipe, cut, loss, disk, drift, settings [default: all]
     #[arg(long, value_name = "KIND,KIND")]
     faults: Option<Faults>,
-    /// How often something is broken or mended in each run
+    /// How often something is broken or mended in each run, if the run has room for so much
     #[arg(long, value_name = "TIMES", default_value_t = Plan::default().strikes,
-          value_parser = value_parser!(u32).range(..=10_000))]
+          value_parser = value_parser!(u32).range(1..=10_000))]
     strikes: u32,
     /// Change the number of replicas on the way, so that partitions move
     #[arg(long)]

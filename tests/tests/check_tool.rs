@@ -216,6 +216,18 @@ fn an_operation_that_takes_no_time_comes_before_one_called_at_its_moment() {
     }
 }
 
+/// Clocks are coarse, and then the order of the lines is all there is.
+#[test]
+fn of_two_operations_that_take_no_time_at_one_moment_the_first_line_comes_first() {
+    let writes = ["\"a\"", "\"b\""].map(|value| line(1, "write", value, (5, 5), "ok"));
+    let reads = line(2, "read", "\"a\"", (6, 7), "ok") + &line(2, "read", "\"b\"", (8, 9), "ok");
+    for (order, code) in [([0, 1], 0), ([1, 0], 1)] {
+        let history = order.map(|place| writes[place].clone()).concat() + &reads;
+        assert_eq!(check(&["--model", "session"], &history).0, Some(code));
+        assert_eq!(check(&[], &history).0, Some(0), "they overlap for others");
+    }
+}
+
 #[test]
 fn a_history_that_is_too_long_is_refused() {
     let lines = line(1, "write", "\"a\"", (0, 5), "failed").repeat(1_000_001);

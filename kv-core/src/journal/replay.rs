@@ -32,8 +32,10 @@ pub struct Replayed {
 /// How a journal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Behind an input.
+    /// It says that nothing followed.
     Whole,
+    /// Behind an input. It may have been cut off there, or still be written.
+    Open,
     /// In the middle of a frame that begins at this byte: whoever wrote it was cut off.
     Torn(u64),
     /// It had reached its bound.
@@ -120,7 +122,7 @@ pub fn replay(bytes: &[u8]) -> Result<Replayed, JournalError> {
     let mut player = Player::default();
     let end = loop {
         match frame::at(bytes, place) {
-            Found::End => break End::Whole,
+            Found::End => break End::Open,
             Found::Torn => break End::Torn(place as u64),
             Found::Damaged => return Err(JournalError::Damaged(place as u64)),
             Found::Whole(content, next) => {
@@ -130,6 +132,7 @@ pub fn replay(bytes: &[u8]) -> Result<Replayed, JournalError> {
                 };
                 match codec::decode(content).map_err(|_| damaged())? {
                     Frame::Full => break End::Full,
+                    Frame::End => break End::Whole,
                     Frame::Step { step, answers, hash } => {
                         let told = words(&step);
                         if player.play(step, answers) != Some(hash) {

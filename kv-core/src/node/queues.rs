@@ -1,6 +1,7 @@
 //! What waits in a node, and how much of it may: every queue that load or faults can fill has a bound.
 
 use super::Node;
+use crate::raft::Group;
 use crate::{eventual, storage, strong};
 
 /// Something that waits in a node.
@@ -20,6 +21,13 @@ pub struct Queue {
 const HELD_MAX: usize = 10_000;
 
 impl Node {
+    /// How many entries of replicated logs it has in memory.
+    #[must_use]
+    pub fn log_entries(&self) -> u64 {
+        let logs = self.groups.iter().map(Group::log);
+        logs.map(|log| log.last().index.0 - log.base().index.0).sum()
+    }
+
     /// All its queues.
     #[must_use]
     pub fn queues(&self) -> [Queue; 5] {

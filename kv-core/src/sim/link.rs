@@ -65,14 +65,14 @@ pub fn decode(text: &str) -> Result<Link, LinkError> {
         return Err(LinkError::TooLong);
     }
     let bytes = URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| LinkError::Damaged)?;
-    let &format = bytes.first().ok_or(LinkError::Damaged)?;
-    if format != FORMAT {
-        return Err(LinkError::Format(format));
-    }
     let (whole, sum) = bytes.split_last_chunk().ok_or(LinkError::Damaged)?;
-    let [_, rest @ ..] = whole else { return Err(LinkError::Damaged) };
-    if u32::from_le_bytes(*sum) != crc32fast::hash(whole) {
-        return Err(LinkError::Damaged);
+    let [format, rest @ ..] = whole else { return Err(LinkError::Damaged) };
+    let is_whole = u32::from_le_bytes(*sum) == crc32fast::hash(whole);
+    match *format {
+        FORMAT if is_whole => {}
+        FORMAT => return Err(LinkError::Damaged),
+        format if is_whole || UNSEALED.contains(&format) => return Err(LinkError::Format(format)),
+        _ => return Err(LinkError::Damaged),
     }
     // The build comes first, so that a run which only that build can read is refused by its name.
     let (build, rest) =
@@ -89,6 +89,9 @@ pub fn decode(text: &str) -> Result<Link, LinkError> {
 
 /// The version of the format of links.
 pub const FORMAT: u8 = 3;
+
+/// The formats that had no checksum.
+const UNSEALED: [u8; 2] = [1, 2];
 
 /// The longest text that is looked at, in bytes.
 const TEXT_MAX: usize = 256 * 1_024;
@@ -301,7 +304,10 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            let expected = if bit < 8 { LinkError::Format(changed[0]) } else { LinkError::Damaged };
+            let expected = match changed[0] {
+                format @ (1 | 2) => LinkError::Format(format),
+                _ => LinkError::Damaged,
+            };
             assert_eq!(decode(&URL_SAFE_NO_PAD.encode(changed)), Err(expected), "bit {bit}");
         }
     }
@@ -311,8 +317,10 @@ mod tests {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         assert_eq!(decode(""), Err(LinkError::Damaged));
         assert_eq!(decode("no link, surely"), Err(LinkError::Damaged));
-        assert_eq!(decode(&text(&[9, 1, 2])), Err(LinkError::Format(9)));
-        let old = decode(&text(&[1, 1, 2])).unwrap_err();
+        assert_eq!(decode(&text(&[9, 1, 2, 3, 4, 5])), Err(LinkError::Damaged));
+        assert_eq!(decode("abc"), Err(LinkError::Damaged), "the name of a file, it may be");
+        assert_eq!(decode(&sealed(alloc::vec![9, 1, 2])), Err(LinkError::Format(9)));
+        let old = decode(&text(&[1, 1, 2, 3, 4, 5])).unwrap_err();
         assert_eq!(
             format!("{old}"),
             "the link has format 1, and this release reads format 3; open it with the release that made it"

@@ -69,12 +69,15 @@ enum Goal {
     Before(Place),
 }
 
-/// The most moments that all branches together keep, and the fewest that they may.
+/// The most moments that all branches together keep, and the fewest that they may unless they weigh most.
 const KEPT: core::ops::RangeInclusive<usize> = 8..=64;
 
 /// How much all of them may weigh ([`World::weight`]): a moment of a large cluster takes more memory, and
 /// time to copy.
 const KEPT_WEIGHT: usize = 640;
+
+/// How much they may weigh even if few are left: 1 GB, about.
+const KEPT_WEIGHT_MOST: usize = 10_000;
 
 /// How many events lie between two moments at first, for each ten nodes.
 const SPACING: u64 = 512;
@@ -350,8 +353,15 @@ impl Timeline {
         branch.kept.insert(place(&self.world), self.world.clone());
         let kept = || self.branches.iter().flat_map(|branch| branch.kept.values());
         let (count, weight) = (kept().count(), kept().map(World::weight).sum::<usize>());
-        let too_many = count > *KEPT.end() || (count > *KEPT.start() && weight > KEPT_WEIGHT);
-        if too_many
+        let most = if weight <= KEPT_WEIGHT {
+            *KEPT.end()
+        } else if weight <= KEPT_WEIGHT_MOST {
+            *KEPT.start()
+        } else {
+            // The first of each branch stays in any case.
+            self.branches.len() + 1
+        };
+        if count > most
             && let Some(most) = self.branches.iter_mut().max_by_key(|branch| branch.kept.len())
         {
             most.thin();
@@ -438,6 +448,8 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::Node;
+    use crate::rng::Ratio;
     use crate::sim::{NetworkConfig, Workload};
     use crate::time::Micros;
 
@@ -451,6 +463,22 @@ mod tests {
         };
         assert!((33..=64).contains(&kept(9, 120_000_000)));
         assert!((5..=8).contains(&kept(100, 2_000_000)));
+    }
+
+    #[test]
+    fn the_longer_logs_are_the_fewer_moments_are_kept() {
+        let (strong, writes) = (Ratio::per_mille(1_000), Ratio::per_mille(1_000));
+        let workload =
+            Workload { clients: 100, per_second: 4_000, strong, writes, ..Workload::default() };
+        let config = SimConfig { workload, ..SimConfig::default() };
+        let mut timeline = Timeline::new(config).unwrap();
+        while !timeline.run_until(Mono(20_000_000), 1_000).unwrap() {}
+        let entries: u64 =
+            (0..5).filter_map(|node| timeline.world.node(node)).map(Node::log_entries).sum();
+        let kept = &timeline.branches[0].kept;
+        assert!(entries > 50_000 && kept.len() < 33, "{entries} entries, {} moments", kept.len());
+        let weight = kept.values().map(World::weight).sum::<usize>();
+        assert!(weight <= KEPT_WEIGHT + timeline.world.weight(), "{weight}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::act::ACTIONS_MAX;
 use super::action::{Action, ClientOperation, TimedAction};
 use super::config::{ActionRefused, Run, SimConfig};
 use super::disk::SimDisk;
@@ -83,7 +84,7 @@ impl Default for Terms {
 /// How the clusters that are attacked differ from what the nemesis draws.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// How often something is broken or mended.
+    /// How often something is broken or mended; less often if a run would have no room for it.
     pub strikes: u32,
     /// Which kinds of faults there are.
     pub faults: Faults,
@@ -145,6 +146,9 @@ pub fn of_seed(seed: u64, plan: &Plan) -> Result<Report, ActionRefused> {
     }
     let mut trial = Trial::begin(config, &plan.terms)?;
     for _ in 0..plan.strikes {
+        if trial.world.actions().len() as u64 > ACTIONS_MAX / 2 {
+            break; // What is broken must be mended, and all keys read.
+        }
         trial.pass_until(nemesis.next_strike(trial.world.now()));
         nemesis.strike_now(&mut trial.world);
     }

@@ -237,8 +237,11 @@ impl World {
     pub(super) fn weight(&self) -> usize {
         /// So many messages take as much as a node.
         const MESSAGES: usize = 200;
+        /// And so many entries of replicated logs.
+        const ENTRIES: usize = 1_000;
         let waiting = self.hosts.iter().map(|host| host.waiting.len()).sum::<usize>();
-        self.hosts.len() + (self.network.weight() + waiting) / MESSAGES
+        let entries = self.hosts.iter().filter_map(Host::node).map(Node::log_entries).sum::<u64>();
+        self.hosts.len() + (self.network.weight() + waiting) / MESSAGES + entries as usize / ENTRIES
     }
 
     /// All messages under way. Lost ones stay until they would have arrived.

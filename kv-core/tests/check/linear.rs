@@ -105,6 +105,24 @@ fn many_open_writes_and_deep_concurrency_are_decided() {
     }
 }
 
+/// Each of them may have found what another one left, but nobody has to have found any of it.
+#[test]
+fn operations_that_only_explain_each_other_are_not_named() {
+    for many in [2, 3, 6, 40] {
+        let (none, some) = (None, Some(value("a")));
+        let swap = |number: u64| {
+            let (old, new) = if number & 1 == 0 { (&none, &some) } else { (&some, &none) };
+            let (old, new) = (old.clone(), new.clone());
+            let kind = Kind::CompareAndSet { old, new };
+            Operation { end: None, ..operation(number, number, kind, 0, done(0, vec![])) }
+        };
+        let mut history: Vec<Operation> = (0..many).map(swap).collect();
+        history.push(operation(many, many, Kind::Read, 5, done(6, vec![value("zz")])));
+        let Verdict::Wrong(objection) = judge(&history) else { panic!("nobody wrote zz") };
+        assert_eq!(objection.operations, [many], "{objection}");
+    }
+}
+
 /// Writes and reads, one after the other: each is answered before the next is called, or at its call.
 fn one_after_the_other(rounds: u64, pause: u64) -> Vec<Operation> {
     let mut history = Vec::new();

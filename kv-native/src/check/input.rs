@@ -46,7 +46,7 @@ fn parse(mut from: impl BufRead, mut room: usize) -> Result<Vec<Operation>, Stri
         bytes.clear();
         let wrong = |words: String| format!("line {number}: {words}");
         let read = from.by_ref().take(LINE_MAX + 1).read_until(b'\n', &mut bytes);
-        if read.map_err(|error| wrong(error.to_string()))? == 0 {
+        if read.map_err(|error| format!("it cannot be read: {error}"))? == 0 {
             break;
         }
         if bytes.len() as u64 > LINE_MAX {

@@ -43,7 +43,7 @@ pub(crate) fn record(run: &Run, folder: &Path) -> Result<World, End> {
     for node in 0..world.nodes() {
         for (number, journal) in (1..).zip(world.journals(node)) {
             let file = folder.join(format!("{}-{number}.journal", super::name_of(node)));
-            fs::write(&file, journal.bytes()).map_err(|error| {
+            fs::write(&file, journal.ended()).map_err(|error| {
                 End::misuse(format!("{} cannot be written: {error}", file.display()))
             })?;
             let full = if journal.is_full() { ", and more that was not recorded" } else { "" };

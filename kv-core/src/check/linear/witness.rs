@@ -31,6 +31,9 @@ const EFFORT: u64 = 4;
 /// Operations with their places among all of the key.
 type Known = Vec<(usize, Item)>;
 
+/// How a part of some operations is left out.
+type LeaveOut<'a> = &'a dyn Fn(&[(usize, Item)], Range<usize>) -> Known;
+
 /// The objection to the operations on a key, for which there is no order.
 pub(super) fn object(key: &Bytes, task: &Task<'_>, bounds: Bounds) -> Objection {
     let steps = bounds.steps.saturating_mul(EFFORT);
@@ -82,11 +85,8 @@ impl Effort {
         ordered::sort_by_key(&mut known, |(place, _)| *place);
         let some_fail = known.iter().any(|(place, _)| is_failing(*place));
         let before = |item: &Item| item.known_at(Mono(at.0.checked_sub(1)?));
-        shrink(known, |kept, part| {
-            if self.0.steps == 0 {
-                return None;
-            }
-            let rest = without(kept, part, is_failing);
+        let mut still_wrong = |kept: &[(usize, Item)], part, leave_out: LeaveOut<'_>| {
+            let rest = if self.0.steps == 0 { return None } else { leave_out(kept, part) };
             if rest.len() == kept.len() {
                 return None;
             }
@@ -96,7 +96,12 @@ impl Effort {
             let before = || rest.iter().filter_map(|(_, item)| before(item));
             let was_right = is_wrong && (!some_fail || self.search(before()) == Found::Order);
             (is_wrong && was_right).then_some(rest)
-        })
+        };
+        let alone: LeaveOut<'_> = &|kept, part| without(kept, part, is_failing);
+        let known = shrink(known, |kept, part| still_wrong(kept, part, alone));
+        // Operations that depend on each other are only left out together.
+        let together: LeaveOut<'_> = &|kept, part| without_dependents(kept, part, is_failing);
+        shrink(known, |kept, part| still_wrong(kept, part, together))
     }
 
     /// Failed operations, beside some that are known, of which one, had its outcome not been known, would
@@ -180,6 +185,38 @@ fn without(
             return (0..kept.len()).filter(stays).map(|place| kept[place]).collect();
         }
     }
+}
+
+/// What is left without that part of the operations, and without all that may have found what these or such
+/// left: what stays has an order if all had one. Nothing depends on what is failing.
+fn without_dependents(
+    kept: &[(usize, Item)],
+    part: Range<usize>,
+    is_failing: impl Fn(usize) -> bool,
+) -> Known {
+    let mut leaving: Set<usize> = Set::new();
+    leaving.extend(part.clone());
+    let mut added: Vec<usize> = part.collect();
+    let mut expecting: Map<Value, Vec<usize>> = Map::new();
+    for (place, (_, item)) in kept.iter().enumerate() {
+        if let Some(value) = item.expects {
+            expecting.entry(value).or_default().push(place);
+        }
+    }
+    while let Some(place) = added.pop() {
+        let (of, source) = &kept[place];
+        let value = source.leaves.filter(|_| !is_failing(*of));
+        let Some(others) = value.and_then(|value| expecting.get_mut(&value)) else { continue };
+        others.retain(|other| {
+            let in_time = kept[*other].1.returned.is_none_or(|at| at >= source.called);
+            if in_time && leaving.insert(*other) {
+                added.push(*other);
+            }
+            !in_time
+        });
+    }
+    let stays = |place: &usize| !leaving.contains(place);
+    (0..kept.len()).filter(stays).map(|place| kept[place]).collect()
 }
 
 /// Operations that stay when others are left out.
