@@ -92,11 +92,14 @@ fn the_journal_of_a_node_is_played_to_its_hash() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("n2.journal");
     let name = file.to_str().unwrap();
-    fs::write(&file, recorder.bytes()).unwrap();
+    fs::write(&file, recorder.ended()).unwrap();
     let (code, out, err) = said(&["replay", name]);
     assert_eq!((code, err.as_str()), (0, ""));
     let end = format!("hash {:016x}, as recorded\n", recorder.hash());
     assert!(out.starts_with("n2, ") && out.ends_with(&end), "{out}");
+    fs::write(&file, recorder.bytes()).unwrap();
+    let (code, out, _) = said(&["replay", name]);
+    assert!(code == 0 && out.contains("; nothing says that the journal ends here"), "{out}");
     fs::write(&file, &recorder.bytes()[..recorder.bytes().len() - 1]).unwrap();
     let (code, out, _) = said(&["replay", name]);
     assert!(code == 0 && out.contains("; the journal is cut off at byte "), "{out}");
@@ -215,7 +218,7 @@ fn what_makes_no_sense_is_refused_with_words() {
         (&["sim", "--seeds", "5..3"], "comes after the last"),
         (&["sim", "--seeds", "many"], "is no number"),
         (&["sim", "--threads", "2000"], "not in 1..=1024"),
-        (&["sim", "--strikes", "4294967295"], "not in 0..=10000"),
+        (&["sim", "--strikes", "4294967295"], "not in 1..=10000"),
         (&["sim", "--save", "/dev/null/runs"], "nothing was done"),
         (&["sim", "--report", "/dev/null/report"], "nothing was done"),
         (&["sim", "--ops", "20000"], "at most 10000 operations a second"),
