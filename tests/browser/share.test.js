@@ -4,7 +4,7 @@ import { expect, test } from './playground.js';
 
 const BROKEN = [
   ['cut off', async (address) => address.slice(0, -9)],
-  ['of another format', async (address) => address.replace(/#run=../, '#run=_w')],
+  ['of another format', async (address) => address.replace(/#run=../, '#run=Ag')],
   ['not a link at all', async (address) => address.replace(/#run=.*/, '#run=hello there')],
   ['empty', async (address) => address.replace(/#run=.*/, '#run=')],
 ];

@@ -228,7 +228,7 @@ fn what_makes_no_sense_is_refused_with_words() {
         (&["sim", "--nodes", "900"], "from 1 to 200 nodes"),
         (&["sim", "--seeds", "1..3", "--trace"], "name one seed"),
         (&["replay", &cut[..cut.len() / 2]], "link"),
-        (&["replay", "AQ"], "format 1"),
+        (&["replay", "AQECAwQF"], "format 1"),
         (&["replay", "no-such.link"], "no file of this name"),
         (&["replay", "/dev/null"], "kv: /dev/null: the link is damaged or not complete"),
         (&["replay", "/dev/zero"], "more than the 67108864 bytes of the longest journal"),
