@@ -71,7 +71,7 @@ pub use options::{StoreOptions, TableForm};
 pub use recovery::{Cut, Damage, Fault, OpenError, Recovery};
 pub use root::Suspect;
 pub use store::{
-    FROZEN_MAX, Item, LEVEL_0_MAX, LevelView, Outcome, Scan, Snapshot, Store, StoreView, TableView,
+    FROZEN_MOST, Item, LEVEL_0_MAX, LevelView, Outcome, Scan, Snapshot, Store, StoreView, TableView,
 };
 pub use table::reader::Unreadable;
 pub use table::{Properties, TableMeta};

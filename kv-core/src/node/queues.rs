@@ -37,12 +37,12 @@ impl Node {
             queue("operations", self.eventual.operations(), eventual::OPERATIONS_MAX, true),
             queue("strong operations", self.strong.operations(), strong::OPERATIONS_MAX, true),
             queue("outputs that wait for a sync", self.out.held() as usize, HELD_MAX, true),
-            queue("memtables to be flushed", frozen, storage::FROZEN_MAX, false),
+            queue("memtables to be flushed", frozen, storage::FROZEN_MOST + 1, false),
             // What waits to be flushed comes on top.
             queue(
                 "tables to be merged",
                 level_0,
-                storage::LEVEL_0_MAX + storage::FROZEN_MAX,
+                storage::LEVEL_0_MAX + storage::FROZEN_MOST + 1,
                 false,
             ),
         ]

@@ -32,6 +32,7 @@ use crate::check::{Objection, Promise};
 use crate::id::GroupId;
 use crate::message::{Envelope, Message, Token};
 use crate::ordered::Map;
+use crate::raft::GroupView;
 use crate::request::{Reply, Request};
 use crate::time::Mono;
 use crate::version::{Dot, Object};
@@ -124,7 +125,7 @@ impl Watch {
             }
             Message::Raft(messages) => {
                 let image = image(&mut self.images, from);
-                let does = self.sent.broken(envelope, messages, |id| from.holds(id), image);
+                let does = self.sent.broken(envelope, messages, |id| from.group(id), image);
                 if let Some(does) = does {
                     self.object(from, &does);
                 }
@@ -195,10 +196,10 @@ pub(super) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Whether it has a replica of a group.
-    fn holds(self, group: GroupId) -> bool {
-        let view = self.host.node().map(|node| node.view(self.host.clocks.at(self.now).mono));
-        view.is_some_and(|view| view.groups.iter().any(|held| held.group == group))
+    /// Its replica of a group, if it has one.
+    fn group(self, group: GroupId) -> Option<GroupView> {
+        let view = self.host.node()?.view(self.host.clocks.at(self.now).mono);
+        view.groups.into_iter().find(|held| held.group == group)
     }
 
     /// Whether a write has its name from the sender as it is now.

@@ -79,7 +79,11 @@ enum FlushState {
 pub struct Snapshot(u64);
 
 /// How many memtables may wait before writes are refused.
-pub const FROZEN_MAX: usize = 4;
+const FROZEN_MAX: usize = 4;
+
+/// How many may wait before also that is refused without which nobody could go on. One more may come of
+/// [`Store::flush`].
+pub const FROZEN_MOST: usize = 8;
 
 /// How many tables level 0 may have before writes are refused.
 pub const LEVEL_0_MAX: usize = 40;
@@ -166,12 +170,16 @@ impl Store {
     }
 
     /// The same for a batch without which nobody could even read: it is not refused because there is
-    /// little room, or much to do.
+    /// little room, or much to do. Only where jobs have stood still for so long that memory would run out
+    /// ([`FROZEN_MOST`]) it is.
     pub fn apply_always(
         &mut self,
         batch: &Batch,
         disk: &mut impl Disk,
     ) -> Result<LogPosition, StoreError> {
+        if FROZEN_MOST <= self.frozen.len() {
+            return Err(self.overloaded());
+        }
         let at = self.append(batch, disk)?;
         self.enter(batch);
         self.counts.user_bytes += batch.payload().len() as u64;
@@ -295,13 +303,18 @@ impl Store {
             return Err(StoreError::Failed(error.clone()));
         }
         if FROZEN_MAX <= self.frozen.len() || self.is_crowded() {
-            // A disk that has no room for tables does not become free by itself.
-            return Err(if self.is_full() { StoreError::Full } else { StoreError::Busy });
+            return Err(self.overloaded());
         }
         if !self.reserved {
             self.reserve(disk).map_err(|error| self.fail(error))?;
         }
         if self.reserved { Ok(()) } else { Err(StoreError::Full) }
+    }
+
+    /// Why a write is refused that jobs would have to make room for.
+    fn overloaded(&self) -> StoreError {
+        // A disk that has no room for tables does not become free by itself.
+        if self.is_full() { StoreError::Full } else { StoreError::Busy }
     }
 
     fn append(&mut self, batch: &Batch, disk: &mut impl Disk) -> Result<LogPosition, StoreError> {

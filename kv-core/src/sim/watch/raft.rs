@@ -9,7 +9,7 @@ use crate::id::{GroupId, Index, Replica, Term};
 use crate::message::Envelope;
 use crate::message::raft::{Appended, EntryId, RaftBody, RaftMessage};
 use crate::ordered::Map;
-use crate::raft::Kept;
+use crate::raft::{GroupView, Kept};
 
 /// Which entries replicas were sent: what one confirms is that its log equals the sender's.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ impl Sent {
         &mut self,
         envelope: &Envelope,
         messages: &[RaftMessage],
-        holds: impl Fn(GroupId) -> bool,
+        view: impl Fn(GroupId) -> Option<GroupView>,
         image: &Image,
     ) -> Option<String> {
         let me = Replica { node: envelope.from, incarnation: envelope.incarnation };
@@ -37,9 +37,8 @@ impl Sent {
             let Some(kept) = image.group(message.group) else {
                 return Some(String::from("says something, and nothing can be read back"));
             };
-            let gone = !kept.is_there() && !holds(message.group);
             let to = Replica { node: envelope.to, incarnation: message.to };
-            if gone || self.is_kept(message, (me, to), &kept) {
+            if self.is_kept(message, (me, to), &kept) || is_over(message, me, &kept, &view) {
                 return None;
             }
             let (what, term) = (message.body.name(), message.term.0);
@@ -79,4 +78,18 @@ impl Sent {
             _ => *term <= durable,
         }
     }
+}
+
+/// Whether the sender has gone on, so that nothing depends on it any more: it has no replica of the group, or
+/// asks for votes in a term whose leader it follows by now, who may have replaced what it boasts of.
+fn is_over<D: Disk>(
+    message: &RaftMessage,
+    me: Replica,
+    kept: &Kept<'_, D>,
+    view: impl Fn(GroupId) -> Option<GroupView>,
+) -> bool {
+    let Some(view) = view(message.group) else { return !kept.is_there() };
+    let stands = matches!(message.body, RaftBody::Vote { .. });
+    let follows = view.term == message.term && view.leader.is_some_and(|leader| leader != me);
+    stands && follows && kept.state() == (message.term, Some(me))
 }
